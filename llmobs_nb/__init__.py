@@ -1,0 +1,44 @@
+"""llmobs_nb: the statistician over your LLM traces. ``import llmobs_nb as lm``; nothing heavy is loaded before it is used."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from . import reports, views
+    from .analyses.weekly import weekly
+    from .columns import Column
+    from .observations import Observations, demo, load
+    from .observations import open_store as open
+
+_DOORS = {
+    "open": ("observations", "open_store"),
+    "load": ("observations", "load"),
+    "demo": ("observations", "demo"),
+    "Observations": ("observations", "Observations"),
+    "Column": ("columns", "Column"),
+    "weekly": ("analyses.weekly", "weekly"),
+    "views": ("views", None),
+    "reports": ("reports", None),
+    "schema": ("schema", None),
+    "errors": ("errors", None),
+}
+
+__all__ = ["Column", "Observations", "__version__", "demo", "errors", "load", "open", "reports", "schema", "views", "weekly"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _DOORS:
+        raise AttributeError(f"module 'llmobs_nb' has no attribute {name!r}; it has: {', '.join(__all__)}")
+    module, attribute = _DOORS[name]
+    found = import_module(f".{module}", __name__)
+    value = getattr(found, attribute) if attribute else found
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,5 @@
+"""``python -m llmobs_nb`` is ``llmobs``."""
+
+from .cli import entry
+
+entry()

@@ -1,0 +1,1 @@
+"""Room 5: one question each, one Result each. Nothing here draws."""

@@ -1,0 +1,222 @@
+"""The command line. stdout carries the answer and nothing else; stderr carries progress, warnings and errors."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from . import __version__
+from .errors import InternalError, LlmobsError, UsageError
+from .text import terminal
+
+DEMO_OUT = "llmobs-demo"
+TEMPLATES = ("incident_root_cause", "weekly_quality_review", "cost_attribution", "judge_calibration")
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argument parser whose mistakes are ours: one line, exit 3."""
+
+    def error(self, message: str):
+        raise UsageError(f"{terminal(message, 400)}; see: {self.prog} --help")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; the exit code of CONTRACTS.md."""
+    try:
+        args = _parser().parse_args(argv)
+        return args.run(args)
+    except KeyboardInterrupt:
+        print("interrupted; nothing half done is kept, run the same command again", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        sys.stdout = None
+        return 0
+    except LlmobsError as error:
+        return _fail(error, error.exit_code)
+    except (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError) as error:
+        return _fail(UsageError(f"{terminal(error.filename)}: {error.strerror}; check the path and its permissions"), 3)
+    except Exception as error:
+        if os.environ.get("LLMOBS_DEBUG"):
+            raise
+        text = f"{type(error).__name__}: {terminal(error, 300)}; this is a fault of ours, LLMOBS_DEBUG=1 shows where"
+        return _fail(InternalError(text), InternalError.exit_code)
+
+
+def entry() -> None:
+    """The console script."""
+    sys.exit(main())
+
+
+def _fail(error: LlmobsError, code: int) -> int:
+    print(f"llmobs: {terminal(error, 1000)}", file=sys.stderr)
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="llmobs", description="The statistician over your LLM traces.", allow_abbrev=False)
+    parser.add_argument("--version", action="version", version=f"llmobs_nb {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser, required=True)
+    demo = _command(commands, "demo", _demo, "bundled data, a store, a report", store=False)
+    demo.add_argument("--out", default=DEMO_OUT, metavar="DIR", help=f"where store and report go (default {DEMO_OUT})")
+    ingest = _command(commands, "ingest", _ingest, "read files, globs or folders into a store")
+    ingest.add_argument("paths", nargs="+", metavar="PATH")
+    ingest.add_argument("--format", default="auto", help="what the files are; auto looks at them (see: llmobs formats)")
+    ingest.add_argument("--mapping", metavar="FILE", help="YAML file that says where your columns stand")
+    ingest.add_argument("--prices", metavar="FILE", help="CSV or YAML file of dated prices that go before the public ones")
+    status = _command(commands, "status", _status, "what is in a store, how complete, what is wrong with it")
+    status.add_argument("--json", action="store_true", help="one JSON document")
+    weekly = _command(commands, "weekly", _weekly, "this week against last week")
+    weekly.add_argument("--week", metavar="WEEK", help="ISO week such as 2026-W46, or a date in it")
+    weekly.add_argument("--against", metavar="WEEK", help="the week to compare with")
+    weekly.add_argument("--json", action="store_true", help="the Result as one JSON document")
+    report = _command(commands, "report", _report, "run a template notebook and freeze it to one HTML file")
+    report.add_argument("name", metavar="NAME", help=", ".join(TEMPLATES))
+    report.add_argument("--out", required=True, metavar="DIR")
+    report.add_argument("-p", nargs=2, action="append", default=[], metavar=("KEY", "VALUE"), help="a parameter of the notebook")
+    new = _command(commands, "new", _new, "copy a template notebook", store=False)
+    new.add_argument("name", metavar="NAME")
+    new.add_argument("folder", nargs="?", default=".", metavar="DIR")
+    formats = _command(commands, "formats", _formats, "the file formats that ingest reads", store=False)
+    formats.add_argument("--json", action="store_true")
+    return parser
+
+
+def _command(commands, name: str, run: Callable, help: str, *, store: bool = True) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=help, description=help, allow_abbrev=False)
+    parser.set_defaults(run=run)
+    if store:
+        parser.add_argument("--store", metavar="DIR", help="the store (default $LLMOBS_STORE, then .llmobs)")
+    common = parser.add_argument_group("common")
+    common.add_argument("--since", metavar="TIME", help="from this date or time on, or an age such as 7d or 24h")
+    common.add_argument("--until", metavar="TIME", help="before this date or time")
+    common.add_argument("--tz", default="UTC", help="time zone of dates and weeks (default UTC)")
+    common.add_argument("--engine", default="duckdb", help="duckdb")
+    common.add_argument("--memory", default="2GB", help="most memory the engine takes (default 2GB)")
+    common.add_argument("--threads", type=int, metavar="N")
+    common.add_argument("--quiet", action="store_true", help="no progress on stderr")
+    return parser
+
+
+def _observations(args):
+    from .errors import choose
+    from .observations import open_store
+
+    choose("engine", args.engine, ["duckdb"])
+    obs = open_store(args.store, memory=args.memory, threads=args.threads)
+    return obs.between(args.since, args.until, tz=args.tz) if args.since or args.until else obs
+
+
+def _say(args, text: str) -> None:
+    if not args.quiet:
+        print(text, file=sys.stderr, flush=True)
+
+
+def _progress(args) -> Callable[[str], None] | None:
+    """Lines of progress, at most five a second; none when quiet."""
+    if args.quiet:
+        return None
+    last = [0.0]
+
+    def show(text: str) -> None:
+        if time.monotonic() - last[0] > 0.2:
+            last[0] = time.monotonic()
+            print(terminal(text), file=sys.stderr, flush=True)
+
+    return show
+
+
+def _ingest_into(args, paths, store: str, *, format: str = "auto", mapping=None, prices=None):
+    from .ingest.run import ingest
+    from .store.store import Store
+
+    done = ingest(paths, Store(store), format=format, mapping=mapping, prices=prices, threads=args.threads, progress=_progress(args))
+    recognised = ", ".join(f"{name} ({n:,} {'file' if n == 1 else 'files'})" for name, n in done.formats().items())
+    _say(args, f"recognised: {recognised}")
+    return done
+
+
+def _ingest(args) -> int:
+    from .observations import default_store
+
+    store = default_store(args.store)
+    done = _ingest_into(args, args.paths, store, format=args.format, mapping=args.mapping, prices=args.prices)
+    rows = ", ".join(f"{n:,} {table}" for table, n in done.tally.kept.items())
+    print(f"{terminal(done.summary(), 600)}\n{rows} into {terminal(store)} in {done.seconds:.1f} s")
+    return 0
+
+
+def _status(args) -> int:
+    from .status import to_text
+
+    obs = _observations(args)
+    status = obs.status()
+    print(_json(status) if args.json else to_text(status, obs.store))
+    return 0
+
+
+def _json(value) -> str:
+    return json.dumps(value, allow_nan=False, ensure_ascii=False, indent=2)
+
+
+def _weekly(args) -> int:
+    from .analyses.weekly import weekly
+
+    result = weekly(_observations(args), week=args.week, against=args.against, tz=args.tz)
+    print(_json(result.json()) if args.json else repr(result))
+    return 0
+
+
+def _report(args) -> int:
+    from .observations import default_store
+    from .reports import report
+
+    parameters = dict(args.p)
+    for name in ("since", "until"):
+        if getattr(args, name):
+            parameters.setdefault(name, getattr(args, name))
+    if args.tz != "UTC":
+        parameters.setdefault("tz", args.tz)
+    done = report(args.name, store=default_store(args.store), out=args.out, parameters=parameters, quiet=args.quiet)
+    return _reported(done)
+
+
+def _reported(done) -> int:
+    if done.error:
+        print(f"llmobs: {terminal(done.error, 1000)}", file=sys.stderr)
+    print(done.html)
+    return done.exit_code
+
+
+def _demo(args) -> int:
+    from .demo import data_folder
+    from .reports import report
+
+    out = Path(args.out)
+    store = str(out / "store")
+    _say(args, "reading the bundled data …")
+    _ingest_into(args, [data_folder()], store)
+    _say(args, "running the weekly quality review …")
+    done = report("weekly_quality_review", store=store, out=out, quiet=args.quiet)
+    if done.result_json:
+        print(terminal(json.loads(done.result_json.read_text(encoding="utf-8")).get("headline", ""), 1000))
+    return _reported(done)
+
+
+def _new(args) -> int:
+    from .reports.templates import copy
+
+    print(copy(args.name, args.folder))
+    return 0
+
+
+def _formats(args) -> int:
+    from .sources.registry import formats
+
+    found = {f.name: f.about for f in formats().values()}
+    print(_json(found) if args.json else "\n".join(f"{name:<22} {about}" for name, about in found.items()))
+    return 0

@@ -1,0 +1,1 @@
+"""The engine: one ``query`` over a pinned version of the store."""

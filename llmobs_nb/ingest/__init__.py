@@ -1,0 +1,1 @@
+"""From inputs to the store: read, derive, price, stage, commit."""

@@ -1,0 +1,260 @@
+"""One input to Arrow tables of canonical rows, plus the records that could not be kept.
+
+Fast path: the engine reads a file of JSON lines (or Parquet rows) itself. Anything it cannot take sends the file through
+the format's own ``read``, whose records are spooled in chunks and go through the same compiled SELECT.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import duckdb
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ..columns import compile_select, fields_of, literal, quote
+from ..prices.apply import price
+from ..schema import TABLES
+from ..sources.base import Bad, Format, Head, Input, Record, Shape
+from ..sources.jsonstream import raw_text
+from .derive import derive
+from .prompts import with_system_prompts
+
+CHUNK_ROWS = 20_000
+CHUNK_BYTES = 32 << 20
+LINE_BYTES = 4 << 20
+BATCH_ROWS = 8_192
+
+
+class NotFast(Exception):
+    """The fast path met something it cannot take; the file is read again line by line."""
+
+
+@dataclass
+class Tally:
+    """Rows seen, kept and refused."""
+
+    kept: dict[str, int] = field(default_factory=dict)
+    quarantined: int = 0
+    reasons: dict[str, int] = field(default_factory=dict)
+
+    def keep(self, table: str, rows: int) -> None:
+        self.kept[table] = self.kept.get(table, 0) + rows
+
+    def refuse(self, reason: str) -> None:
+        self.quarantined += 1
+        kind = reason.split(": ")[0]
+        self.reasons[kind] = self.reasons.get(kind, 0) + 1
+
+    def add(self, other: Tally) -> None:
+        for table, rows in other.kept.items():
+            self.keep(table, rows)
+        self.quarantined += other.quarantined
+        for reason, n in other.reasons.items():
+            self.reasons[reason] = self.reasons.get(reason, 0) + n
+
+
+class Extractor:
+    """Turns inputs into tables; ``shape`` may add a user's columns, ``raters`` maps score names to raters."""
+
+    def __init__(self, con: duckdb.DuckDBPyConnection, book, *, mapping=None):
+        self.con = con
+        self.book = book
+        self.mapping = mapping
+        self.spools: dict[tuple[str, str, str], _Spool] = {}
+
+    def fast(self, item: Input, head: Head, fmt: Format) -> Iterator[tuple[str, pa.Table]]:
+        """Canonical tables of a file read by the engine itself; raises NotFast before or between tables."""
+        shape = self._shape(fmt.shapes[fmt.lines])
+        names = fields_of(shape.columns)
+        listed = ", ".join(f"{literal(n)}: 'VARCHAR'" for n in names)
+        relation = (
+            f"read_json({literal(item.path)}, format = 'newline_delimited', columns = {{{listed}}}, "
+            f"maximum_object_size = {LINE_BYTES}, compression = 'none')"
+        )
+        try:
+            yield from self._tables(shape, relation, fmt.source, strict=True)
+        except duckdb.Error as error:
+            raise NotFast(str(error)) from None
+
+    def relational(self, relation: str, head: Head, fmt: Format, file: str, tally: Tally) -> Iterator[tuple[str, pa.Table]]:
+        """Canonical tables of rows that the engine already sees (Parquet, a DataFrame), every column given as text.
+
+        ``relation`` must number its rows in a column ``\\x01at``.
+        """
+        shape = self._shape(fmt.widened(head, fmt.shapes[fmt.lines]))
+        text = f"(SELECT {', '.join(self._as_text(relation, fields_of(shape.columns)))} FROM {relation})"
+        for table, rows in self._tables(shape, text, fmt.source, strict=False, passing=("\x01at",)):
+            lost = [int(at) for at, why in zip(rows["\x01at"].to_pylist(), rows["_reason"].to_pylist(), strict=True) if why is not None]
+            raws = self._raws(relation, lost) if lost else {}
+            kept, bads = _split(rows, lambda at, raws=raws: (file, at + 1, raws[at]))
+            tally.keep(table, kept.num_rows)
+            yield table, kept
+            for found in bads.values():
+                yield self._quarantine(file, fmt, found, tally)
+
+    def _as_text(self, relation: str, names: list[str]) -> Iterator[str]:
+        """The columns of a relation as text, nested ones as JSON; a null for one it does not have."""
+        have = dict(self.con.sql(f"SELECT column_name, column_type FROM (DESCRIBE SELECT * FROM {relation})").fetchall())
+        yield quote("\x01at")
+        for name in names:
+            kind = have.get(name)
+            if kind is None:
+                yield f"NULL::VARCHAR AS {quote(name)}"
+            elif kind.startswith(("MAP", "STRUCT")) or kind.endswith("]"):
+                yield f"CAST(to_json({quote(name)}) AS VARCHAR) AS {quote(name)}"
+            else:
+                yield f"CAST({quote(name)} AS VARCHAR) AS {quote(name)}"
+
+    def _raws(self, relation: str, lost: list[int]) -> dict[int, str]:
+        listed = ", ".join(str(at) for at in lost)
+        found = self.con.sql(f'SELECT "\x01at", CAST(to_json(t) AS VARCHAR) FROM {relation} t WHERE "\x01at" IN ({listed})').fetchall()
+        return {at: raw_text(raw.encode("utf-8", "replace")) for at, raw in found}
+
+    def slow(self, item: Input, head: Head, fmt: Format, tally: Tally) -> Iterator[tuple[str, pa.Table]]:
+        """Canonical tables of a file read record by record; what cannot be kept comes as quarantine tables.
+
+        Records wait in spools that many small files share; ``flush`` gives what still waits.
+        """
+        bads: list[Bad] = []
+        for record in fmt.read(item, head):
+            if isinstance(record, Bad):
+                bads.append(record)
+                if len(bads) >= 1000:
+                    yield self._quarantine(item.name, fmt, bads, tally)
+                    bads = []
+                continue
+            spool = self.spools.setdefault((fmt.name, fmt.source, record.shape), _Spool(fmt))
+            spool.add(item.name, record)
+            if spool.full:
+                yield from self._drain(record.shape, spool, tally)
+        if bads:
+            yield self._quarantine(item.name, fmt, bads, tally)
+
+    def flush(self, tally: Tally) -> Iterator[tuple[str, pa.Table]]:
+        """Canonical tables of the records that still wait."""
+        for (_, _, name), spool in self.spools.items():
+            yield from self._drain(name, spool, tally)
+
+    def _drain(self, name: str, spool: _Spool, tally: Tally) -> Iterator[tuple[str, pa.Table]]:
+        fmt, records = spool.fmt, spool.take()
+        shape = self._shape(fmt.shapes[name])
+        names = fields_of(shape.columns)
+        with tempfile.TemporaryDirectory(prefix="llmobs-") as folder:
+            path = os.path.join(folder, "chunk.jsonl")
+            longest = _write_chunk(path, records, names)
+            listed = ", ".join(f"{literal(n)}: 'VARCHAR'" for n in ("\x01at", *names))
+            relation = (
+                f"read_json({literal(path)}, format = 'newline_delimited', columns = {{{listed}}}, "
+                f"maximum_object_size = {max(longest + 1024, 1 << 20)}, compression = 'none')"
+            )
+            for table, rows in self._tables(shape, relation, fmt.source, strict=False, passing=("\x01at",)):
+                kept, bads = _split(rows, lambda at: (records[at][0], records[at][1].line, raw_text(encode(records[at][1].data))))
+                tally.keep(table, kept.num_rows)
+                yield table, kept
+                for file, found in bads.items():
+                    yield self._quarantine(file, fmt, found, tally)
+
+    def _shape(self, shape: Shape) -> Shape:
+        return shape if self.mapping is None else self.mapping.applied(shape)
+
+    def _tables(self, shape: Shape, relation: str, source: str, *, strict: bool, passing=()) -> Iterator[tuple[str, pa.Table]]:
+        drafted = {c.name: c.type_in(shape.table) for c in shape.columns}
+        selected = compile_select(shape.columns, shape.table, relation, passing=passing, required=shape.required)
+        raters = self.mapping.raters if self.mapping else None
+        sql = derive(shape.table, selected, drafted, source=source, passing=passing, raters=raters)
+        for batch in self.con.sql(sql).to_arrow_reader(BATCH_ROWS):
+            rows = pa.Table.from_batches([batch])
+            if strict and rows["_reason"].null_count < rows.num_rows:
+                raise NotFast("a row cannot be kept")
+            if shape.table == "spans":
+                rows = price(with_system_prompts(rows), self.book)
+            yield shape.table, rows if not strict else rows.drop_columns("_reason")
+
+    def _quarantine(self, file: str, fmt: Format, bads: list[Bad], tally: Tally) -> tuple[str, pa.Table]:
+        return "quarantine", quarantine(file, fmt.name, bads, tally)
+
+
+def quarantine(file: str, fmt: str, bads: list[Bad], tally: Tally) -> pa.Table:
+    """Quarantine rows for records that could not be kept; each is counted."""
+    rows = []
+    for bad in bads:
+        tally.refuse(bad.reason)
+        raw = bad.raw.encode("utf-8", "backslashreplace").decode()
+        key = hashlib.md5(f"{file}\x1f{bad.line}\x1f{raw}".encode(), usedforsecurity=False).hexdigest()
+        rows.append({"record_id": key, "file": file, "line": bad.line, "format": fmt, "reason": bad.reason, "raw": raw})
+    return pa.Table.from_pylist(rows, schema=TABLES["quarantine"].arrow())
+
+
+class _Spool:
+    """Records of one shape, of one or many files, waiting to be mapped together."""
+
+    def __init__(self, fmt: Format):
+        self.fmt = fmt
+        self.records: list[tuple[str, Record]] = []
+        self.bytes = 0
+
+    def add(self, file: str, record: Record) -> None:
+        self.records.append((file, record))
+        self.bytes += sum(len(v) for v in record.data.values() if isinstance(v, str)) + 200
+
+    @property
+    def full(self) -> bool:
+        return len(self.records) >= CHUNK_ROWS or self.bytes >= CHUNK_BYTES
+
+    def take(self) -> list[tuple[str, Record]]:
+        records, self.records, self.bytes = self.records, [], 0
+        return records
+
+
+def _write_chunk(path: str, records: list[tuple[str, Record]], names: list[str]) -> int:
+    """One JSON line per record with the fields the columns read, and its place in the chunk; the longest line's bytes."""
+    longest = 0
+    with open(path, "wb") as out:
+        for at, (_, record) in enumerate(records):
+            data = {n: record.data[n] for n in names if n in record.data}
+            line = encode(data | {"\x01at": at})
+            longest = max(longest, len(line))
+            out.write(line + b"\n")
+    return longest
+
+
+def encode(value) -> bytes:
+    """JSON bytes of a value that may hold anything a reader gave: huge numbers and lone surrogates are mended."""
+    try:
+        return orjson.dumps(value, default=_other, option=orjson.OPT_NON_STR_KEYS)
+    except (TypeError, ValueError):
+        text = json.dumps(value, default=str, allow_nan=False, ensure_ascii=False) if _finite(value) else json.dumps(None)
+        return text.encode("utf-8", "replace")
+
+
+def _other(value):
+    return str(value)
+
+
+def _finite(value) -> bool:
+    try:
+        json.dumps(value, default=str, allow_nan=False)
+    except ValueError:
+        return False
+    return True
+
+
+def _split(rows: pa.Table, told) -> tuple[pa.Table, dict[str, list[Bad]]]:
+    """Rows that are kept, and by file what stands behind the others; ``told`` gives file, line and text of a row's number."""
+    reasons = rows["_reason"]
+    plain = rows.drop_columns(["_reason", "\x01at"])
+    if reasons.null_count == rows.num_rows:
+        return plain, {}
+    bads: dict[str, list[Bad]] = {}
+    for reason, at in zip(reasons.to_pylist(), rows["\x01at"].to_pylist(), strict=True):
+        if reason is not None:
+            file, line, raw = told(int(at))
+            bads.setdefault(file, []).append(Bad(line, reason, raw))
+    return plain.filter(pc.is_null(reasons)), bads

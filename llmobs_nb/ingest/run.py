@@ -1,0 +1,253 @@
+"""Ingest: inputs into a store, one commit at the end; a report of what was kept, refused and why."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ..columns import literal
+from ..engine.duck import connect
+from ..errors import InputError
+from ..prices import PriceBook
+from ..prices.names import normalise
+from ..schema import TABLES
+from ..sources import registry
+from ..sources.base import Format, Head, Input
+from ..sources.files import expand
+from ..sources.mapping import Mapping, read_mapping
+from ..sources.tables.export import FORMATS as TABLE_FORMATS
+from ..store.stage import Stager
+from ..store.store import Commit, Store
+from . import derive
+from .extract import Extractor, NotFast, Tally
+
+SMALL_FILE = 4 << 20
+
+
+@dataclass
+class Ingested:
+    """What one ingest did: per input its format, per table the rows kept, the rows refused with reasons, the commit."""
+
+    inputs: list[tuple[str, str]] = field(default_factory=list)
+    tally: Tally = field(default_factory=Tally)
+    commit: Commit = field(default_factory=Commit)
+    seconds: float = 0.0
+
+    @property
+    def kept(self) -> int:
+        return sum(self.tally.kept.values())
+
+    @property
+    def seen(self) -> int:
+        return self.kept + self.tally.quarantined
+
+    def summary(self) -> str:
+        """One line: ``kept K of N; Q quarantined, first reasons …``."""
+        line = f"kept {self.kept:,} of {self.seen:,} records"
+        if self.tally.quarantined:
+            top = sorted(self.tally.reasons.items(), key=lambda r: -r[1])[:3]
+            line += f"; {self.tally.quarantined:,} quarantined, first reasons: " + "; ".join(f"{r} ({n:,})" for r, n in top)
+        repeated = sum(self.commit.duplicates.values())
+        return line + (f"; {repeated:,} stood there already or twice" if repeated else "")
+
+    def formats(self) -> dict[str, int]:
+        """How many inputs were recognised as which format."""
+        out: dict[str, int] = {}
+        for _, name in self.inputs:
+            out[name] = out.get(name, 0) + 1
+        return out
+
+
+def ingest(
+    paths: Sequence[str | os.PathLike],
+    store: Store,
+    *,
+    format: str = "auto",
+    mapping=None,
+    prices=None,
+    frames: Iterable[tuple[str, object]] = (),
+    memory: str = "600MB",
+    threads: int | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Ingested:
+    """Read files, folders, globs and DataFrames into the store; one commit, so an interrupted run changes nothing.
+
+    ``frames`` are (table, DataFrame) pairs. ``mapping`` is a dict, a YAML file or a Mapping; ``prices`` a table of dated
+    overrides. Raises InputError when not one record can be kept, a path is missing or a format is not known.
+    """
+    began = time.monotonic()
+    told = read_mapping(mapping) if mapping is not None else None
+    book = prices if isinstance(prices, PriceBook) else PriceBook(prices)
+    inputs = _recognised(expand(paths), format, told) if paths else []
+    frames = list(frames)
+    extra = _extra(told)
+    out = Ingested()
+    with store.writing():
+        stager = store.stager(extra)
+        con = connect(memory=memory, threads=threads, spill=os.path.join(store.root, "_llmobs", "spill"))
+        con.execute(derive.MACROS)
+        try:
+            run = _Run(Extractor(con, book, mapping=told), stager, out)
+            for at, (item, head, fmt) in enumerate(inputs):
+                run.take(item, head, fmt)
+                if progress:
+                    progress(f"{at + 1}/{len(inputs)} {os.path.basename(item.name)}: {fmt.name}, {out.kept:,} kept")
+            for table, frame in frames:
+                run.take_frame(table, frame)
+            run.finish()
+            _refuse_nothing(out, paths)
+            con.close()
+            out.commit = store.commit(stager.close(), stager, memory=memory, threads=threads)
+        except BaseException:
+            con.close()
+            stager.discard()
+            raise
+        store.note(
+            {
+                "inputs": len(out.inputs),
+                "formats": out.formats(),
+                "kept": out.tally.kept,
+                "quarantined": out.tally.quarantined,
+                "duplicates": out.commit.duplicates,
+            }
+        )
+    out.seconds = time.monotonic() - began
+    return out
+
+
+def _recognised(items: list[Input], wanted: str, told: Mapping | None) -> list[tuple[Input, Head, Format]]:
+    out = []
+    for item in items:
+        head = registry.head_of(item)
+        if head.layout == "empty" and len(items) > 1:
+            continue
+        try:
+            fmt = registry.recognise(item, head, wanted)
+        except InputError:
+            if told is None or wanted != "auto" or not told.columns or head.layout == "empty":
+                raise
+            fmt = _own_format(told)
+        out.append((item, head, fmt))
+    return out
+
+
+def _own_format(told: Mapping) -> Format:
+    from dataclasses import replace
+
+    fmt = next(f for f in TABLE_FORMATS if f.name == f"tables.{told.table}")
+    return replace(fmt, source=told.source or fmt.source)
+
+
+def _extra(told: Mapping | None) -> dict[str, dict[str, str]]:
+    if told is None:
+        return {}
+    drafted = {c.name: c.type_in(told.table) for c in told.columns}
+    return {told.table: derive.extras(told.table, drafted)}
+
+
+def _refuse_nothing(out: Ingested, paths) -> None:
+    if out.kept == 0:
+        named = ", ".join(os.fspath(p) for p in list(paths)[:3])
+        why = "; ".join(f"{r} ({n:,})" for r, n in list(out.tally.reasons.items())[:3]) or "it holds no record"
+        raise InputError(f"nothing to keep in {named or 'the data'}: {why}; check the file, or say what it is with --format or --mapping")
+
+
+class _Run:
+    """One ingest in progress: each input goes through the fastest path that takes it."""
+
+    def __init__(self, extractor: Extractor, stager: Stager, out: Ingested):
+        self.extractor = extractor
+        self.stager = stager
+        self.out = out
+
+    def take(self, item: Input, head: Head, fmt: Format) -> None:
+        self.out.inputs.append((item.name, fmt.name))
+        if fmt.lines and fmt.lines_when(head):
+            if head.layout == "parquet":
+                relation = f"(SELECT *, file_row_number AS \"\x01at\" FROM read_parquet({literal(item.path)}, file_row_number = true, hive_partitioning = false))"
+                self._stage(self.extractor.relational(relation, head, fmt, item.name, self.out.tally))
+                return
+            if head.layout == "lines" and item.plain and self._fast(item, head, fmt):
+                return
+        self._stage(self.extractor.slow(item, head, fmt, self.out.tally))
+
+    def finish(self) -> None:
+        """Stage the records that still wait for company."""
+        self._stage(self.extractor.flush(self.out.tally))
+
+    def take_frame(self, table: str, frame) -> None:
+        """Rows of a DataFrame under the mapping, or under our own names."""
+        import pandas as pd
+
+        arrow = pa.Table.from_pandas(pd.DataFrame(frame), preserve_index=False)
+        arrow = arrow.append_column("\x01at", pa.array(range(arrow.num_rows), pa.int64()))
+        head = Head(f"DataFrame of {table}", b"", "parquet", [], [n for n in arrow.column_names if n != "\x01at"])
+        told = self.extractor.mapping
+        fmt = _own_format(told) if told and told.columns and told.table == table else registry.formats()[f"canonical.{table}"]
+        self.out.inputs.append((head.name, fmt.name))
+        self.extractor.con.register("frame", arrow)
+        self._stage(self.extractor.relational("frame", head, fmt, head.name, self.out.tally))
+        self.extractor.con.unregister("frame")
+
+    def _fast(self, item: Input, head: Head, fmt: Format) -> bool:
+        """Whether the engine could read the file itself; nothing of it is staged when it could not."""
+        if item.size <= SMALL_FILE:
+            try:
+                tables = list(self.extractor.fast(item, head, fmt))
+            except NotFast:
+                return False
+            for table, rows in tables:
+                self._put(table, rows)
+                self.out.tally.keep(table, rows.num_rows)
+            return True
+        aside = Stager(self.stager.root, extra=self.stager.extra)
+        mine, self.stager = self.stager, aside
+        tally = Tally()
+        try:
+            for table, rows in self.extractor.fast(item, head, fmt):
+                self._put(table, rows)
+                tally.keep(table, rows.num_rows)
+        except NotFast:
+            aside.discard()
+            return False
+        except BaseException:
+            aside.discard()
+            raise
+        finally:
+            self.stager = mine
+        for name, files in aside.close().items():
+            mine.done[name].extend(files)
+        self.out.tally.add(tally)
+        return True
+
+    def _stage(self, tables: Iterable[tuple[str, pa.Table]]) -> None:
+        for table, rows in tables:
+            self._put(table, rows)
+
+    def _put(self, table: str, rows: pa.Table) -> None:
+        if table == "spans":
+            rows = _with_provider(rows)
+            self.stager.write("payloads", _payloads(rows))
+        self.stager.write(table, rows)
+
+
+def _payloads(rows: pa.Table) -> pa.Table:
+    texts = [pc.is_valid(rows[t]) for t in ("input", "output", "system_prompt")]
+    return rows.select(TABLES["payloads"].names).filter(pc.or_(pc.or_(texts[0], texts[1]), texts[2]))
+
+
+def _with_provider(rows: pa.Table) -> pa.Table:
+    """The provider in one spelling, told from the model's name where the source gave none."""
+    pairs = pa.table({"p": rows["provider"], "m": pc.coalesce(rows["model"], rows["model_requested"])}).group_by(["p", "m"]).aggregate([])
+    if pairs.num_rows == 1 and pairs["p"][0].as_py() is None and pairs["m"][0].as_py() is None:
+        return rows
+    known = {(p, m): normalise(p, m).provider for p, m in zip(pairs["p"].to_pylist(), pairs["m"].to_pylist(), strict=True)}
+    models = pc.coalesce(rows["model"], rows["model_requested"]).to_pylist()
+    named = [known[(p, m)] or p for p, m in zip(rows["provider"].to_pylist(), models, strict=True)]
+    return rows.set_column(rows.schema.get_field_index("provider"), "provider", pa.array(named, pa.string()))
+

@@ -1,0 +1,45 @@
+"""How a notebook hands its result to whoever runs it: two JSON files in a folder that only a run names."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from ..analyses.result import plain
+from ..text import mask_secrets
+
+FOLDER = "LLMOBS_REPORT_DIR"
+RESULT, CLAIMS = "result.json", "claims.json"
+
+
+def deliver(result) -> None:
+    """Write ``result.json`` and ``claims.json`` of a Result for the report being run; in an interactive session do nothing.
+
+    Strict JSON: no NaN, times in ISO 8601; what looks like a credential is masked.
+    """
+    folder = os.environ.get(FOLDER)
+    if folder:
+        write(Path(folder) / RESULT, result.json())
+        write(Path(folder) / CLAIMS, result.claims())
+
+
+def dumps(document: object) -> str:
+    """``document`` as strict JSON text."""
+    return json.dumps(_masked(plain(document)), indent=1, allow_nan=False)
+
+
+def write(path: Path, document: object) -> Path:
+    """Write ``document`` as strict JSON: whole or not at all."""
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    part.write_text(dumps(document) + "\n", encoding="utf-8")
+    part.replace(path)
+    return path
+
+
+def _masked(value: object) -> object:
+    if isinstance(value, str):
+        return mask_secrets(value)
+    if isinstance(value, dict):
+        return {_masked(k): _masked(v) for k, v in value.items()}
+    return [_masked(v) for v in value] if isinstance(value, list) else value

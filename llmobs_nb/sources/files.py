@@ -1,0 +1,130 @@
+"""Where bytes come from: paths, globs, folders and archives become inputs; what an input's layout is."""
+
+from __future__ import annotations
+
+import glob
+import gzip
+import io
+import os
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from ..errors import InputError
+from .base import Input
+
+SKIPPED_FOLDERS = {"_delta_log", "__pycache__", ".git", ".llmobs", "node_modules"}
+SKIPPED_ENDINGS = (".crc", ".lock", ".md", ".txt", ".py", ".ipynb", ".html", ".png")
+SKIPPED_NAMES = ("license", "readme", "truth.json", "_success")
+_MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"PK\x03\x04": "zip", b"PK\x05\x06": "zip"}
+
+
+def expand(paths: Sequence[str | os.PathLike]) -> list[Input]:
+    """Every input behind files, globs and folders, each once, sorted by name within what was named.
+
+    A folder gives its files, subfolders included, but for hidden ones and prose; a zip gives its members.
+    Raises InputError for a path that does not exist or cannot be read, and when nothing is left.
+    """
+    found: dict[str, Input] = {}
+    for path in paths:
+        for file in _files(os.fspath(path)):
+            for item in _inputs(file):
+                found.setdefault(item.name, item)
+    if not found:
+        named = ", ".join(os.fspath(p) for p in paths) or "nothing"
+        raise InputError(f"no file to read in {named}; name a file, a glob or a folder that holds exports")
+    return list(found.values())
+
+
+def _files(path: str) -> list[str]:
+    if os.path.isdir(path):
+        return _manifested(path) or [os.path.join(path, name) for name in sorted(_walk(path))]
+    if os.path.exists(path):
+        return [path]
+    matches = sorted(glob.glob(path, recursive=True)) if glob.has_magic(path) else []
+    if not matches:
+        raise InputError(f"path {path!r} does not exist; name a file, a glob or a folder that holds exports")
+    return [f for m in matches for f in (_files(m) if os.path.isdir(m) else [m])]
+
+
+def _walk(folder: str) -> Iterator[str]:
+    for root, folders, names in os.walk(folder):
+        folders[:] = sorted(f for f in folders if f not in SKIPPED_FOLDERS and not f.startswith("."))
+        for name in names:
+            low = name.lower()
+            if not name.startswith(".") and not low.endswith(SKIPPED_ENDINGS) and not low.startswith(SKIPPED_NAMES):
+                yield os.path.relpath(os.path.join(root, name), folder)
+
+
+def _manifested(folder: str) -> list[str]:
+    """The files that a Langfuse blob export's manifests commit, in order; empty where there is no manifest."""
+    from .langfuse.export import manifest_files
+
+    return manifest_files(folder)
+
+
+def _inputs(path: str) -> Iterator[Input]:
+    try:
+        with open(path, "rb") as stream:
+            magic = stream.read(4)
+        size = os.path.getsize(path)
+    except OSError as error:
+        raise InputError(f"file {path!r} cannot be read: {error.strerror or error}; check the path and its permissions") from None
+    packing = _MAGIC.get(magic[:2]) or _MAGIC.get(magic)
+    if packing == "zip":
+        yield from _members(path)
+        return
+    yield Input(name=path, path=path, open=lambda: _unpack(open(path, "rb"), packing), plain=packing is None, size=size)
+
+
+def _members(path: str) -> Iterator[Input]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = [m for m in archive.infolist() if not m.is_dir()]
+    except (zipfile.BadZipFile, OSError) as error:
+        raise InputError(f"archive {path!r} cannot be read: {error}; write it again or name its files one by one") from None
+    for member in sorted(members, key=lambda m: m.filename):
+        if Path(member.filename).name.startswith((".", "__MACOSX")):
+            continue
+        yield Input(name=f"{path}!{member.filename}", path=path, open=_member_opener(path, member.filename), size=member.file_size)
+
+
+def _member_opener(path: str, member: str):
+    def opened() -> BinaryIO:
+        raw = zipfile.ZipFile(path).open(member)
+        buffered = io.BufferedReader(raw)
+        magic = buffered.peek(4)[:4]
+        return _unpack(buffered, _MAGIC.get(magic[:2]) or _MAGIC.get(magic))
+
+    return opened
+
+
+def _unpack(stream: BinaryIO, packing: str | None) -> BinaryIO:
+    if packing == "gzip":
+        return gzip.GzipFile(fileobj=stream)
+    if packing == "zstd":
+        import pyarrow as pa
+
+        return io.BufferedReader(_Readable(pa.CompressedInputStream(stream, "zstd")), 1 << 20)
+    return stream
+
+
+class _Readable(io.RawIOBase):
+    """An Arrow input stream as a raw Python one."""
+
+    def __init__(self, inner):
+        self._inner = inner
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer) -> int:
+        data = self._inner.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        if not self.closed:
+            self._inner.close()
+        super().close()

@@ -1,0 +1,1 @@
+"""Helicone: requests as its API and its export tool give them."""

@@ -1,0 +1,260 @@
+"""JSON values out of a byte stream, whatever the layout, one at a time, with memory for one value.
+
+Layouts: one value a line; pretty-printed or concatenated values; one array; one object that wraps an array
+(``{"data": [...], "meta": …}``). A value that cannot be read is given as :class:`Bad` with its text, and reading goes on
+at the next one.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import zlib
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+import orjson
+
+from .base import Bad
+
+WRAPPERS = (
+    "data", "items", "runs", "traces", "observations", "scores", "spans", "events", "requests", "feedback",
+    "resourceSpans", "resource_spans", "post", "patch", "logs", "results",
+)  # fmt: skip
+MAX_VALUE = 256 << 20
+RAW_KEPT = 1 << 20
+_TOKEN = re.compile(rb'"(?:[^"\\\n]|\\[^\n])*"|[{}\[\]]|\n')
+_BETWEEN = b" \t\r\n,[]\xef\xbb\xbf"
+_DAMAGE = (EOFError, OSError, zlib.error, ValueError)
+
+
+def values(stream: BinaryIO, layout: str) -> Iterator[tuple[int, Any] | Bad]:
+    """Every JSON value of the stream as ``(line, value)``, wrapped and listed ones one by one; Bad for what is none."""
+    reader = _lines(stream) if layout == "lines" else _pieces(stream)
+    for item in reader:
+        if isinstance(item, Bad):
+            yield item
+            continue
+        line, raw = item
+        value = parse(raw)
+        if isinstance(value, Bad):
+            yield Bad(line, value.reason, value.raw)
+        else:
+            for inner in unwrapped(value):
+                yield line, inner
+
+
+def unwrapped(value: Any) -> Iterator[Any]:
+    """The elements of a list or of an object that only wraps a list; else the value itself."""
+    key = wrapper_of(value) if isinstance(value, dict) else None
+    if key is not None:
+        value = value[key]
+    if isinstance(value, list):
+        yield from value
+    else:
+        yield value
+
+
+def wrapper_of(value: dict) -> str | None:
+    """The key under which an object merely wraps a list of records; None where it is a record itself."""
+    if "id" in value or "trace" in value or "traceId" in value or "trace_id" in value or "info" in value or "version" in value:
+        return None
+    return next((k for k in WRAPPERS if isinstance(value.get(k), list)), None)
+
+
+def parse(raw: bytes) -> Any:
+    """One JSON value; Bad when it is none. NaN and infinities read as null, lone surrogates as U+FFFD."""
+    try:
+        return orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        reason = str(error)
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        return Bad(0, f"not UTF-8: {error.reason} at byte {error.start}", raw_text(raw))
+    try:
+        return _mended(json.loads(text, strict=False, parse_constant=lambda _: None))
+    except (ValueError, RecursionError):
+        return Bad(0, f"not JSON: {reason}", raw_text(raw))
+
+
+def _mended(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+    if isinstance(value, list):
+        return [_mended(v) for v in value]
+    if isinstance(value, dict):
+        return {_mended(k): _mended(v) for k, v in value.items()}
+    return value
+
+
+def raw_text(raw: bytes) -> str:
+    """Bytes as text that can be stored: what is not UTF-8 is escaped, what is beyond a megabyte is counted."""
+    text = raw[:RAW_KEPT].decode("utf-8", "backslashreplace")
+    return text if len(raw) <= RAW_KEPT else f"{text} … ({len(raw) - RAW_KEPT} more bytes, see the file)"
+
+
+def layout_of(start: bytes) -> str:
+    """``parquet``, ``lines``, ``pieces`` (array, wrapper, pretty-printed or concatenated), ``csv`` or ``empty``."""
+    if start.startswith(b"PAR1"):
+        return "parquet"
+    body = start.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if not body:
+        return "empty"
+    if body[:1] == b"[":
+        return "pieces"
+    if body[:1] != b"{":
+        return "csv"
+    first, newline, _ = body.partition(b"\n")
+    if isinstance(parse(first), dict):
+        return "lines" if wrapper_of(parse(first)) is None or newline else "pieces"
+    if not newline:
+        return "pieces" if _head_wrapper(body) else "lines"
+    return "lines" if _later_line_is_object(body) and first.rstrip()[-1:] != b"{" else "pieces"
+
+
+def _head_wrapper(body: bytes) -> bool:
+    keys = "|".join(WRAPPERS).encode()
+    return re.match(rb'\{\s*"(?:' + keys + rb')"\s*:\s*\[', body) is not None
+
+
+def _later_line_is_object(body: bytes) -> bool:
+    return any(isinstance(parse(line), dict) for line in body.split(b"\n")[1:6] if line[:1] == b"{")
+
+
+def _lines(stream: BinaryIO) -> Iterator[tuple[int, bytes] | Bad]:
+    number = 0
+    while True:
+        number += 1
+        try:
+            line = stream.readline(MAX_VALUE)
+        except _DAMAGE as error:
+            yield Bad(number, f"the stream is damaged from here: {error}", "")
+            return
+        if not line:
+            return
+        if number == 1:
+            line = line.removeprefix(b"\xef\xbb\xbf")
+        if line.strip():
+            yield number, line.strip()
+
+
+def _pieces(stream: BinaryIO) -> Iterator[tuple[int, bytes] | Bad]:
+    """Raw objects at the outermost level that holds records: elements of the array or wrapper, or the values themselves."""
+    splitter = _Splitter()
+    while True:
+        try:
+            chunk = stream.read(1 << 20)
+        except _DAMAGE as error:
+            yield from splitter.rest(f"the stream is damaged from here: {error}")
+            return
+        if not chunk:
+            break
+        yield from splitter.feed(chunk)
+    yield from splitter.rest("the value is cut off")
+
+
+class _Splitter:
+    """Cuts a stream into JSON objects by their braces; keeps the bytes of the unfinished one only.
+
+    ``base`` is the depth at which records open: 0 for values side by side, 1 inside an array, 2 inside the array of a
+    wrapper object, -1 in the rest of a wrapper, where nothing is a record.
+    """
+
+    def __init__(self):
+        self.buffer = b""
+        self.at = 0
+        self.line = 1
+        self.depth = 0
+        self.base = 0
+        self.begin: tuple[int, int] | None = None
+        self.gap = 0
+        self.keys: list[bytes] = []
+
+    def feed(self, chunk: bytes) -> Iterator[tuple[int, bytes] | Bad]:
+        self.buffer += chunk
+        while (match := _TOKEN.search(self.buffer, self.at)) is not None and not self._may_be_cut(match):
+            token = match.group()
+            self.at = match.end()
+            if token == b"\n":
+                self.line += 1
+            elif token[:1] == b'"':
+                if self.depth == 1:
+                    self.keys.append(token[1:-1])
+            elif token in b"{[":
+                yield from self._open(token, match)
+            elif self.depth > 0:
+                yield from self._close(match)
+        self._trim()
+
+    def _may_be_cut(self, match) -> bool:
+        """Whether a string may have begun before this token and go on in the next chunk."""
+        quote = self.buffer.find(b'"', self.at, match.start())
+        return quote >= 0 and self.buffer.find(b"\n", quote) < 0 and len(self.buffer) - quote < MAX_VALUE
+
+    def _open(self, token: bytes, match) -> Iterator[Bad]:
+        if token == b"[" and self.depth == 0:
+            self.base = 1
+        elif token == b"[" and self.depth == 1 and self._wraps():
+            self.base, self.begin, self.gap = 2, None, match.end()
+        elif token == b"{" and self.depth == self.base and self.begin is None:
+            yield from self._stray(match.start())
+            self.begin = (match.start(), self.line)
+        self.depth += 1
+
+    def _wraps(self) -> bool:
+        """Whether the array that opens is what the outermost object wraps."""
+        whole = self.base == 0 and self.begin is not None
+        record = {b"id", b"trace", b"traceId", b"trace_id", b"info", b"version"}.intersection(self.keys)
+        return (whole or self.base == -1) and not record and bool(self.keys) and self.keys[-1].decode("utf-8", "replace") in WRAPPERS
+
+    def _close(self, match) -> Iterator[tuple[int, bytes] | Bad]:
+        end = match.end()
+        self.depth -= 1
+        if self.begin is None and self.base > 0 and self.depth == self.base - 1:
+            yield from self._stray(match.start())
+        if self.begin is not None and self.depth == self.base:
+            start, line = self.begin
+            self.begin, self.gap = None, end
+            yield line, self.buffer[start:end]
+        if self.base == 2 and self.depth == 1:
+            self.base = -1
+        if self.depth == 0:
+            self.base, self.keys = 0, []
+        if self.begin is None and self.depth <= max(self.base, 0):
+            self.gap = end
+
+    def _stray(self, start: int) -> Iterator[Bad]:
+        stray = self.buffer[self.gap : start].strip(_BETWEEN)
+        if stray and self.base >= 0:
+            yield Bad(self.line, "not JSON: text between values", raw_text(stray))
+
+    def _trim(self) -> None:
+        keep = self.begin[0] if self.begin is not None else self.gap
+        self.buffer = self.buffer[keep:]
+        self.at -= keep
+        self.gap -= keep
+        if self.begin is not None:
+            self.begin = (0, self.begin[1])
+            self.gap = 0
+
+    def rest(self, reason: str) -> Iterator[Bad]:
+        left = self.buffer[self.begin[0] if self.begin is not None else max(self.gap, 0) :].strip(_BETWEEN)
+        if left and self.base >= 0 or self.depth > 0:
+            yield Bad(self.begin[1] if self.begin is not None else self.line, f"not JSON: {reason}", raw_text(left))
+
+
+def sample(stream: BinaryIO, layout: str, most: int = 5) -> list:
+    """The first few values of a stream, for recognising it."""
+    found = []
+    for item in values(stream, layout):
+        if not isinstance(item, Bad):
+            found.append(item[1])
+            if len(found) >= most:
+                break
+    return found
+
+
+def of_bytes(raw: bytes) -> BinaryIO:
+    return io.BytesIO(raw)

@@ -1,0 +1,1 @@
+"""LangSmith: runs of both API generations, tracer payloads, bulk-export Parquet, feedback rows."""

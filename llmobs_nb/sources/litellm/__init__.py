@@ -1,0 +1,1 @@
+"""LiteLLM: StandardLoggingPayload objects and SpendLogs rows."""

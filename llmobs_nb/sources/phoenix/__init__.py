@@ -1,0 +1,1 @@
+"""Phoenix: OpenInference spans as JSON, JSON lines, Parquet or DataFrames written as JSON, and annotation exports."""

@@ -1,0 +1,95 @@
+"""Rows out of CSV and Parquet, as dicts, with memory for one batch."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+from ..errors import InputError
+from .base import Bad, Input
+
+csv.field_size_limit(2**31 - 1)
+DELIMITERS = ",;\t|"
+
+
+def csv_header(start: bytes) -> list[str]:
+    """The column names of a CSV head; empty where the first line does not look like a header."""
+    line = start.removeprefix(b"\xef\xbb\xbf").split(b"\n", 1)[0].decode("utf-8", "replace").rstrip("\r")
+    names = next(csv.reader([line], delimiter=_delimiter(line)), [])
+    return [n.strip() for n in names] if len(names) > 1 and all(n.strip() for n in names) else []
+
+
+def _delimiter(line: str) -> str:
+    return max(DELIMITERS, key=line.count)
+
+
+def csv_rows(stream: BinaryIO) -> Iterator[tuple[int, dict[str, str]] | Bad]:
+    """One dict per CSV row under the header's names, an empty cell as ""; Bad for a row with other than its cells."""
+    text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
+    first = text.readline()
+    delimiter = _delimiter(first)
+    names = [n.strip() for n in next(csv.reader([first], delimiter=delimiter), [])]
+    reader = csv.reader(text, delimiter=delimiter)
+    while True:
+        line = reader.line_num + 2
+        try:
+            row = next(reader, None)
+        except (csv.Error, EOFError, OSError, ValueError) as error:
+            yield Bad(line, f"not CSV from here: {error}", "")
+            return
+        if row is None:
+            return
+        if row:
+            yield _csv_row(line, names, row)
+
+
+def _csv_row(line: int, names: list[str], row: list[str]) -> tuple[int, dict[str, str]] | Bad:
+    if len(row) != len(names):
+        return Bad(line, f"{len(row)} cells, not {len(names)}", _csv_text(row))
+    if any(not cell.isascii() and _escaped(cell) for cell in row):
+        return Bad(line, "not UTF-8", _csv_text(row))
+    return line, dict(zip(names, row, strict=True))
+
+
+def _escaped(cell: str) -> bool:
+    return any("\udc80" <= c <= "\udcff" for c in cell)
+
+
+def _csv_text(row: list[str]) -> str:
+    out = io.StringIO()
+    csv.writer(out).writerow(row)
+    return out.getvalue().rstrip("\r\n").encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def parquet_rows(item: Input, columns: list[str] | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
+    """One dict per Parquet row; raises InputError where the file is damaged."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(item.path) as file:
+            line = 0
+            for batch in file.iter_batches(batch_size=5_000, columns=columns):
+                for row in batch.to_pylist():
+                    line += 1
+                    yield line, row
+    except (pa.ArrowInvalid, OSError) as error:
+        raise InputError(f"file {item.name!r} is not readable Parquet: {first_line(error)}; export it again") from None
+
+
+def parquet_columns(item: Input) -> list[str]:
+    """The column names of a Parquet file; raises InputError where the file is damaged."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.read_schema(item.path).names
+    except (pa.ArrowInvalid, OSError) as error:
+        raise InputError(f"file {item.name!r} is not readable Parquet: {first_line(error)}; export it again") from None
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

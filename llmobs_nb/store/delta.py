@@ -1,0 +1,166 @@
+"""One canonical table as a Delta table: its files at a version, and a commit that adds and removes files."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import uuid
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+from deltalake import CommitProperties, DeltaTable, Field, PostCommitHookProperties, Schema, WriterProperties
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.transaction import AddAction, RemoveAction
+
+from ..errors import StoreError
+from ..schema import ARROW, Table
+
+WRITER = WriterProperties(compression="ZSTD", compression_level=3)
+KEEP_HOURS = 7 * 24
+# Table features of every store: files outlive their version by a week, whoever vacuums.
+CONFIGURATION = {"delta.logRetentionDuration": "interval 8 days", "delta.deletedFileRetentionDuration": "interval 7 days"}
+
+
+@dataclass
+class NewFile:
+    """A Parquet file written but not committed: where it is, the day it holds, its rows."""
+
+    path: str
+    day: str | None
+    rows: int
+
+
+@dataclass
+class Change:
+    """What one commit does to a table: files that come, files that go, columns that the table did not have."""
+
+    add: list[NewFile] = field(default_factory=list)
+    remove: list[str] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.add or self.remove)
+
+
+class DeltaFiles:
+    """The Delta table behind one canonical table of a store at ``root`` (a local folder)."""
+
+    def __init__(self, root: str, table: Table):
+        self.table = table
+        self.folder = os.path.join(root, table.name)
+
+    def at(self, version: int | None = None) -> DeltaTable | None:
+        """The table at a version (None: the newest); None where it does not exist yet. Raises StoreError when damaged."""
+        try:
+            return DeltaTable(self.folder, version=version)
+        except TableNotFoundError:
+            return None
+        except (DeltaError, OSError, ValueError) as error:
+            if version is None and not os.path.isdir(os.path.join(self.folder, "_delta_log")):
+                return None
+            reason = str(error).strip().splitlines()[0]
+            raise StoreError(f"table {self.folder!r} cannot be read: {reason}; restore it, or ingest again into a new --store") from None
+
+    def version(self) -> int | None:
+        found = self.at()
+        return None if found is None else found.version()
+
+    def create(self, extra: dict[str, str]) -> DeltaTable:
+        """The newest table, made or widened so that it has every canonical column and the ``extra`` ones (name: type)."""
+        fields = [*self.table.arrow(), *(pa.field(name, ARROW[kind]) for name, kind in extra.items())]
+        found = self.at()
+        if found is None:
+            partition = ["day"] if self.table.partitioned else None
+            return DeltaTable.create(
+                self.folder, schema=pa.schema(fields), partition_by=partition, mode="ignore", configuration=CONFIGURATION
+            )
+        have = {f.name for f in found.schema().fields}
+        missing = [f for f in fields if f.name not in have]
+        if missing:
+            wanted = Schema.from_arrow(pa.schema(missing)).fields
+            found.alter.add_columns([Field(f.name, f.type, nullable=True) for f in wanted])
+            found = self.at()
+        return found
+
+    def new_path(self, day: str | None) -> str:
+        """A fresh file name in the table's folder (of that day), its folder made."""
+        folder = self.folder if day is None else os.path.join(self.folder, f"day={day}")
+        os.makedirs(folder, exist_ok=True)
+        return os.path.join(folder, f"part-{uuid.uuid4().hex}.parquet")
+
+    def commit(self, change: Change, extra: dict[str, str], *, tries: int = 5) -> int:
+        """Commit a change on the newest version and return the new version; nothing to do returns the old one.
+
+        Raises CommitFailedError when another writer got in between: whoever calls finds out anew what to change.
+        """
+        found = self.create(extra)
+        if not change:
+            return found.version()
+        sizes = _sizes(found) if change.remove else {}
+        actions = [self._add(f) for f in change.add] + [self._remove(p, sizes) for p in change.remove]
+        found.create_write_transaction(
+            actions=actions,
+            mode="append",
+            schema=found.schema(),
+            partition_by=["day"] if self.table.partitioned else None,
+            commit_properties=CommitProperties(max_commit_retries=tries),
+            post_commithook_properties=PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False),
+        )
+        return self.at().version()
+
+    def _add(self, file: NewFile) -> AddAction:
+        return AddAction(
+            path=os.path.relpath(file.path, self.folder),
+            size=os.path.getsize(file.path),
+            partition_values={"day": file.day} if self.table.partitioned else {},
+            modification_time=int(time.time() * 1000),
+            data_change=True,
+            stats=json.dumps({"numRecords": file.rows}),
+        )
+
+    def _remove(self, path: str, sizes: dict[str, int]) -> RemoveAction:
+        name = os.path.relpath(path, self.folder)
+        return RemoveAction(
+            path=name,
+            data_change=True,
+            deletion_timestamp=int(time.time() * 1000),
+            size=sizes.get(name),
+            partition_values={"day": day_of(path)} if self.table.partitioned else {},
+        )
+
+    def compact(self, *, most: int) -> bool:
+        """Join the small files of partitions that hold more than ``most``; whether anything was done."""
+        found = self.at()
+        if found is None:
+            return False
+        crowded: dict[str | None, int] = {}
+        for uri in found.file_uris():
+            crowded[day_of(uri)] = crowded.get(day_of(uri), 0) + 1
+        days = [d for d, n in crowded.items() if n > most]
+        if not days:
+            return False
+        where = [("day", "in", [d for d in days if d])] if self.table.partitioned else None
+        found.optimize.compact(partition_filters=where, writer_properties=WRITER, max_concurrent_tasks=1)
+        return True
+
+    def vacuum(self, *, hours: int = KEEP_HOURS) -> int:
+        """Remove files that no version younger than ``hours`` needs, those of interrupted writes included; how many."""
+        found = self.at()
+        if found is None:
+            return 0
+        gone = found.vacuum(retention_hours=hours, dry_run=False, enforce_retention_duration=hours >= KEEP_HOURS, full=True)
+        return len(gone)
+
+
+def day_of(path: str) -> str | None:
+    """The day of a partitioned file from its path; None for a file of a table without days."""
+    at = path.rfind("day=")
+    return path[at + 4 :].split("/", 1)[0].split(os.sep, 1)[0] if at >= 0 else None
+
+
+def _sizes(found: DeltaTable) -> dict[str, int]:
+    actions = pa.table(found.get_add_actions(flatten=True))
+    return dict(zip(actions["path"].to_pylist(), actions["size_bytes"].to_pylist(), strict=True))
+
+
+__all__ = ["KEEP_HOURS", "WRITER", "Change", "CommitFailedError", "DeltaFiles", "NewFile", "day_of"]

@@ -1,0 +1,136 @@
+"""Upsert by identity: which version of a row wins, and which files must be written anew for it.
+
+The winner does not depend on the order in which versions arrive: newest ``updated_at``, then ``end_time``, then the row
+that knows most, then a hash of its content. A row keeps the day under which it was first stored.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+
+from ..columns import literal, quote
+from ..engine.duck import parquet
+from ..schema import Table
+from . import settle
+from .delta import Change, DeltaFiles, NewFile
+from .stage import Stager
+
+# Not part of what the source said: they may differ between two readings of the same row.
+DERIVED = ("day", "own", "cost_list_usd", "cost_usd", "cost_source", "price_version", "price_reason", "usage_flag")
+
+
+@dataclass
+class Merged:
+    """What a merge would do: the change to commit, and how many rows it found twice or older than what is stored."""
+
+    change: Change = field(default_factory=Change)
+    duplicates: int = 0
+    updated: int = 0
+
+
+def merge(con, files: DeltaFiles, staged: list[NewFile], current: list[str], stager: Stager, *, touched: str | None = None) -> Merged:
+    """Plan the upsert of ``staged`` files into the table whose files are ``current``; writes new files, commits nothing.
+
+    ``touched`` is a relation of (source, project, trace_id) whose spans need settling though no staged span is theirs.
+    """
+    table, extra = files.table, stager.extra.get(files.table.name, {})
+    both = parquet([*(f.path for f in staged), *current], table, extra, rows=True)
+    _find_losers(con, table, extra, staged, current, both)
+    out = Merged()
+    counts = con.sql("SELECT count(*) FILTER (NOT stored), count(*) FILTER (stored) FROM losers WHERE place > 1").fetchall()[0]
+    out.duplicates, out.updated = counts[0], counts[1]
+    con.execute("CREATE OR REPLACE TEMP TABLE resettled (filename VARCHAR, row BIGINT)")
+    if table.name == "spans":
+        settle.settle(con, both, [f.path for f in staged], stager, stored=bool(current), touched=touched)
+    _move_days(con, files, stager, both)
+    out.change = _rewrite(con, files, staged, current, extra)
+    out.change.add += [f for f in stager.close().get(table.name, []) if f.rows]
+    return out
+
+
+def _find_losers(con, table: Table, extra: dict[str, str], staged: list[NewFile], current: list[str], both: str) -> None:
+    """Temp table ``losers``: the rows (file, row number) that another version of the same row beats, or that must move."""
+    con.execute("CREATE OR REPLACE TEMP TABLE losers (filename VARCHAR, row BIGINT, place BIGINT, stored BOOLEAN, home DATE)")
+    key = f"hash({', '.join(quote(c) for c in table.identity)})"
+    new = parquet([f.path for f in staged], table, extra)
+    con.execute(f"CREATE OR REPLACE TEMP TABLE hot AS SELECT {key} AS h FROM {new} GROUP BY h HAVING count(*) > 1")
+    if current:
+        old = parquet(current, table, extra)
+        con.execute(f"INSERT INTO hot SELECT DISTINCT {key} FROM {old} WHERE {key} IN (SELECT {key} FROM {new})")
+    if con.sql("SELECT count(*) FROM hot").fetchall()[0][0] == 0:
+        return
+    told = [settle.restored(n) if table.name == "spans" else quote(n) for n in _told(table, extra)]
+    content = "md5(concat_ws(chr(31), " + ", ".join(f"coalesce(({c})::VARCHAR, chr(30))" for c in told) + "))"
+    filled = " + ".join(f"(({c}) IS NOT NULL)::INT" for c in told)
+    order = ", ".join([*(f"{quote(c)} DESC NULLS LAST" for c in table.newest), "filled DESC", "content DESC", "stored DESC", "filename", "row"])
+    ident = ", ".join(quote(c) for c in table.identity)
+    day = "day" if table.partitioned else "NULL::DATE"
+    inside = f"filename IN ({', '.join(literal(c) for c in current)})" if current else "false"
+    con.execute(f"""
+        CREATE OR REPLACE TEMP TABLE losers AS
+        WITH v AS (SELECT filename, file_row_number AS row, {ident}, {_plain(table.newest, table.identity)}
+                     {day} AS held, {inside} AS stored, {content} AS content, {filled} AS filled FROM {both} WHERE {key} IN (SELECT h FROM hot)),
+             r AS (SELECT *, row_number() OVER (PARTITION BY {ident} ORDER BY {order}) AS place,
+                     coalesce(min(CASE WHEN stored THEN held END) OVER (PARTITION BY {ident}), min(held) OVER (PARTITION BY {ident})) AS home FROM v)
+        SELECT filename, row, place, stored, home FROM r WHERE place > 1 OR held IS DISTINCT FROM home""")
+
+
+def _plain(names: tuple[str, ...], but: tuple[str, ...]) -> str:
+    return "".join(f"{quote(n)}, " for n in names if n not in but)
+
+
+def _told(table: Table, extra: dict[str, str]) -> list[str]:
+    return [n for n in (*table.names, *extra) if n not in DERIVED and n not in table.identity]
+
+
+def _move_days(con, files: DeltaFiles, stager: Stager, both: str) -> None:
+    """Winners that were first stored under another day go there."""
+    if not files.table.partitioned or not con.sql("SELECT count(*) FROM losers WHERE place = 1").fetchall()[0][0]:
+        return
+    moved = f"""SELECT b.* EXCLUDE (filename, file_row_number) REPLACE (l.home AS day) FROM {both} b
+                JOIN losers l ON l.filename = b.filename AND l.row = b.file_row_number
+                ANTI JOIN resettled n ON n.filename = b.filename AND n.row = b.file_row_number WHERE l.place = 1"""
+    stager.write(files.table.name, con.sql(moved).to_arrow_table())
+
+
+def _rewrite(con, files: DeltaFiles, staged: list[NewFile], current: list[str], extra: dict[str, str]) -> Change:
+    """Files without lost rows stay as they are; the others are written again without them."""
+    lost = dict(con.sql("SELECT filename, count(DISTINCT row) FROM losers GROUP BY filename").fetchall())
+    change = Change()
+    for file in staged:
+        if file.path not in lost:
+            change.add.append(file)
+        elif kept := _without_lost(con, files, file.path, file.day, extra):
+            change.add.append(kept)
+            os.remove(file.path)
+        else:
+            os.remove(file.path)
+    from .delta import day_of
+
+    for path in current:
+        if path in lost:
+            change.remove.append(path)
+            if kept := _without_lost(con, files, path, day_of(path), extra):
+                change.add.append(kept)
+    return change
+
+
+def _without_lost(con, files: DeltaFiles, path: str, day: str | None, extra: dict[str, str]) -> NewFile | None:
+    target = NewFile(files.new_path(day), day, 0)
+    source = parquet([path], files.table, extra, rows=True)
+    drop = "filename, file_row_number" + (", day" if files.table.partitioned else "")
+    written = con.sql(f"""COPY (SELECT * EXCLUDE ({drop}) FROM {source}
+        WHERE file_row_number NOT IN (SELECT row FROM losers WHERE filename = {literal(path)}))
+        TO {literal(target.path)} (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 3)""")
+    target.rows = written.fetchall()[0][0] if written is not None else _rows(target.path)
+    if target.rows == 0:
+        os.remove(target.path)
+        return None
+    return target
+
+
+def _rows(path: str) -> int:
+    import pyarrow.parquet as pq
+
+    return pq.read_metadata(path).num_rows

@@ -1,0 +1,131 @@
+"""Rows of one trace brought into agreement, whichever came first: what the trace says of itself reaches every span, and a
+span that repeats its descendants' usage does not count it again.
+
+Own values that are overruled stay in the span's ``own`` map, so settling can be done again from the start whenever more of
+the trace arrives: the result does not depend on the order.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from ..columns import literal, quote
+from ..schema import MODEL_KINDS, SPANS
+from .stage import Stager
+
+INHERITED = ("trace_name", "user_id", "session_id", "tenant_id", "user_tier", "environment", "release", "feature", "locale")
+FROM_FACTS = ("trace_name", "user_id", "session_id", "environment", "release")
+TOKENS = ("tokens_in", "tokens_out", "tokens_cache_read", "tokens_cache_write", "tokens_reasoning")
+COSTS = ("cost_recorded_usd", "cost_list_usd", "cost_usd")
+ROLLED = (*TOKENS, *COSTS, "cost_source", "price_reason")
+REPEATS = "usage repeats that of its children"
+_TRACE = "source, project, trace_id"
+_OVERRULED = {"cost_source": literal("none"), "price_reason": literal(REPEATS)}
+
+
+def restored(name: str) -> str:
+    """SQL for a span's own value of a column, whatever the trace made of it."""
+    if name not in INHERITED and name not in ROLLED:
+        return quote(name)
+    own = f"own[{literal(name)}]"
+    return f"CASE WHEN map_contains(own, {literal(name)}) THEN TRY_CAST({own} AS {SPANS[name].sql}) ELSE {quote(name)} END"
+
+
+def settle(con, both: str, staged: list[str], stager: Stager, *, stored: bool, touched: str | None = None) -> None:
+    """Find the spans of touched traces that must change, mark their stored rows as lost and stage the new ones.
+
+    ``both`` is the relation of staged and stored spans with ``filename`` and ``file_row_number``; ``losers`` is extended.
+    ``stored`` says whether any are stored.
+    """
+    _view_of_touched(con, both, staged, stored, touched)
+    _inheritance(con)
+    _rollups(con)
+    con.execute(f"CREATE OR REPLACE TEMP TABLE resettled AS {_changed_sql()}")
+    if not con.sql("SELECT count(*) FROM resettled").fetchall()[0][0]:
+        return
+    replace = ", ".join(f"n.{quote(c)} AS {quote(c)}" for c in (*INHERITED, *ROLLED, "own"))
+    rows = con.sql(f"""SELECT b.* EXCLUDE (filename, file_row_number) REPLACE ({replace}, coalesce(l.home, b.day) AS day) FROM {both} b
+                       JOIN resettled n ON n.filename = b.filename AND n.row = b.file_row_number
+                       LEFT JOIN losers l ON l.place = 1 AND l.filename = b.filename AND l.row = b.file_row_number""")
+    for batch in rows.to_arrow_reader(50_000):
+        stager.write("spans", pa.Table.from_batches([batch]))
+    con.execute("INSERT INTO losers BY NAME SELECT filename, row, 0 AS place, false AS stored FROM resettled")
+
+
+def _view_of_touched(con, both: str, staged: list[str], stored: bool, touched: str | None) -> None:
+    """Temp view ``touched_spans``: the surviving spans of every trace that has a staged span or a new fact."""
+    listed = ", ".join(literal(p) for p in staged) or "''"
+    more = f" UNION SELECT {_TRACE} FROM {touched}" if touched else ""
+    con.execute(f"CREATE OR REPLACE TEMP TABLE touched AS SELECT DISTINCT {_TRACE} FROM {both} WHERE filename IN ({listed}){more}")
+    semi = f"SEMI JOIN touched USING ({_TRACE})" if stored else ""
+    beaten = "SELECT 1 FROM losers l WHERE l.place > 1 AND l.filename = b.filename AND l.row = b.file_row_number"
+    alive = f"WHERE NOT EXISTS ({beaten})" if con.sql("SELECT count(*) FROM losers").fetchall()[0][0] else ""
+    columns = ", ".join(f"{restored(c)} AS {quote(c)}" for c in (*INHERITED, *ROLLED))
+    now = ", ".join(f"{quote(c)} AS {quote('now_' + c)}" for c in (*INHERITED, *ROLLED))
+    con.execute(f"""CREATE OR REPLACE TEMP VIEW touched_spans AS
+        SELECT {_TRACE}, span_id, parent_id, kind, start_time, is_root, {columns}, {now}, own, filename, file_row_number AS row
+        FROM {both} b {semi} {alive}""")
+
+
+def _inheritance(con) -> None:
+    """Temp table ``trace_values``: what each needy trace says of itself: its facts, else its root, else its first span."""
+    gaps = " OR ".join(f"count({quote(c)}) BETWEEN 1 AND count(*) - 1" for c in INHERITED)
+    con.execute(f"""CREATE OR REPLACE TEMP TABLE needy AS
+        SELECT {_TRACE} FROM touched_spans GROUP BY ALL HAVING {gaps} OR bool_or(own IS NOT NULL)
+        UNION SELECT {_TRACE} FROM touched SEMI JOIN facts USING ({_TRACE})""")
+    picks = []
+    for c in INHERITED:
+        q = quote(c)
+        first = f"arg_min(s.{q}, (coalesce(s.start_time, TIMESTAMPTZ '2200-01-01'), s.span_id))"
+        fact = f"any_value(f.{q}), " if c in FROM_FACTS else ""
+        picks.append(f"coalesce({fact}{first} FILTER (WHERE s.is_root AND s.{q} IS NOT NULL), {first} FILTER (WHERE s.{q} IS NOT NULL)) AS {q}")
+    con.execute(f"""CREATE OR REPLACE TEMP TABLE trace_values AS
+        SELECT {_TRACE}, {', '.join(picks)} FROM touched_spans s SEMI JOIN needy USING ({_TRACE})
+        LEFT JOIN facts f USING ({_TRACE}) GROUP BY {_TRACE}""")
+
+
+def _rollups(con) -> None:
+    """Temp table ``rollups``: spans whose usage repeats what spans below them report.
+
+    A span that is no model call repeats as soon as something below it reports usage; a model call only where its tokens
+    equal those of one span below it, or their sum within one per cent (a call inside a call may be a real one).
+    """
+    used = " OR ".join(f"{quote(c)} IS NOT NULL" for c in (*TOKENS, *COSTS))
+    con.execute(f"CREATE OR REPLACE TEMP VIEW users AS SELECT * FROM touched_spans WHERE {used}")
+    con.execute(f"""CREATE OR REPLACE TEMP TABLE nested AS SELECT DISTINCT u.source, u.project, u.trace_id FROM users u
+        JOIN touched_spans c ON c.source = u.source AND c.project = u.project AND c.trace_id = u.trace_id AND c.parent_id = u.span_id""")
+    models = ", ".join(literal(k) for k in MODEL_KINDS)
+    total = "(coalesce({0}.tokens_in, 0) + coalesce({0}.tokens_out, 0))"
+    con.execute(f"""CREATE OR REPLACE TEMP TABLE rollups AS
+        WITH RECURSIVE node AS MATERIALIZED (SELECT {_TRACE}, span_id, parent_id FROM touched_spans SEMI JOIN nested USING ({_TRACE})),
+          up AS (SELECT {_TRACE}, span_id AS origin, parent_id AS above FROM users SEMI JOIN nested USING ({_TRACE}) WHERE parent_id IS NOT NULL
+            UNION SELECT u.source, u.project, u.trace_id, u.origin, n.parent_id FROM up u JOIN node n
+              ON n.source = u.source AND n.project = u.project AND n.trace_id = u.trace_id AND n.span_id = u.above WHERE n.parent_id IS NOT NULL)
+        SELECT a.source, a.project, a.trace_id, a.span_id FROM up
+          JOIN users a ON a.source = up.source AND a.project = up.project AND a.trace_id = up.trace_id AND a.span_id = up.above
+          JOIN users d ON d.source = up.source AND d.project = up.project AND d.trace_id = up.trace_id AND d.span_id = up.origin
+        WHERE a.span_id <> d.span_id GROUP BY ALL
+        HAVING NOT any_value(a.kind) IN ({models})
+          OR bool_or(a.tokens_in = d.tokens_in AND a.tokens_out = d.tokens_out)
+          OR abs(sum({total.format('d')}) - any_value({total.format('a')})) <= 0.01 * any_value({total.format('a')})""")
+
+
+def _changed_sql() -> str:
+    """The spans whose stored values differ from the settled ones, with the settled values and their own ones kept."""
+    new, kept, differs = [], [], []
+    for c in INHERITED:
+        q = quote(c)
+        new.append(f"coalesce(s.{q}, v.{q}) AS {q}")
+        kept.append(f"CASE WHEN s.{q} IS NULL AND v.{q} IS NOT NULL THEN {{'k': {literal(c)}, 'v': NULL::VARCHAR}} END")
+        differs.append(f"coalesce(s.{q}, v.{q}) IS DISTINCT FROM s.{quote('now_' + c)}")
+    for c in ROLLED:
+        q = quote(c)
+        value = f"CASE WHEN r.span_id IS NULL THEN s.{q} ELSE {_OVERRULED.get(c, 'NULL')} END"
+        new.append(f"{value} AS {q}")
+        kept.append(f"CASE WHEN r.span_id IS NOT NULL AND s.{q} IS DISTINCT FROM {_OVERRULED.get(c, 'NULL')} THEN {{'k': {literal(c)}, 'v': s.{q}::VARCHAR}} END")
+        differs.append(f"({value}) IS DISTINCT FROM s.{quote('now_' + c)}")
+    own = f"list_filter([{', '.join(kept)}], lambda e: e IS NOT NULL)"
+    own = f"CASE WHEN len({own}) = 0 THEN NULL ELSE map_from_entries({own}) END"
+    return f"""SELECT s.filename, s.row, {', '.join(new)}, {own} AS own FROM touched_spans s
+        LEFT JOIN trace_values v USING ({_TRACE}) LEFT JOIN rollups r USING ({_TRACE}, span_id)
+        WHERE {' OR '.join(differs)}"""

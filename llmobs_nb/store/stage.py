@@ -1,0 +1,138 @@
+"""Arrow tables in, one growing Parquet file per table and day out: written into the store's folders, not yet committed."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from collections import OrderedDict
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from ..schema import ARROW, TABLES
+from .delta import DeltaFiles, NewFile
+
+BUFFERED_BYTES = 96 << 20
+GROUP_BYTES = 32 << 20
+OPEN_FILES = 48
+TEXTS = ("input", "output", "system_prompt", "raw", "comment", "expected", "template")
+UNKNOWN_DAY = dt.date(1970, 1, 1)
+
+
+class _Sheet:
+    """One file in the making: what is buffered for it, and its writer once something was flushed."""
+
+    def __init__(self, file: NewFile):
+        self.file = file
+        self.writer: pq.ParquetWriter | None = None
+        self.parts: list[pa.Table] = []
+        self.bytes = 0
+
+
+class Stager:
+    """Collects rows of any table and writes them by day with bounded memory; ``close`` gives the files of each table."""
+
+    def __init__(self, root: str, *, extra: dict[str, dict[str, str]] | None = None):
+        self.root = root
+        self.files = {name: DeltaFiles(root, table) for name, table in TABLES.items()}
+        self.extra = extra or {}
+        self.sheets: OrderedDict[tuple[str, str | None], _Sheet] = OrderedDict()
+        self.done: dict[str, list[NewFile]] = {name: [] for name in TABLES}
+        self.buffered = 0
+
+    def schema(self, name: str) -> pa.Schema:
+        extra = [pa.field(n, ARROW[t]) for n, t in self.extra.get(name, {}).items()]
+        return pa.schema([f for f in (*TABLES[name].arrow(), *extra) if f.name != "day"])
+
+    def write(self, name: str, rows: pa.Table) -> None:
+        """Take rows of table ``name``; columns the table does not know are left out, missing ones are null."""
+        if rows.num_rows == 0:
+            return
+        if not TABLES[name].partitioned:
+            self._take(name, None, rows)
+            return
+        days = pc.fill_null(rows["day"], UNKNOWN_DAY)
+        for day in sorted(pc.unique(days).to_pylist()):
+            self._take(name, day.isoformat(), rows.filter(pc.equal(days, day)))
+
+    def _take(self, name: str, day: str | None, rows: pa.Table) -> None:
+        sheet = self.sheets.get((name, day))
+        if sheet is None:
+            sheet = self.sheets[(name, day)] = _Sheet(NewFile(self.files[name].new_path(day), day, 0))
+        self.sheets.move_to_end((name, day))
+        part = _fit(rows, self.schema(name))
+        sheet.parts.append(part)
+        sheet.bytes += part.nbytes
+        self.buffered += part.nbytes
+        if sheet.bytes >= GROUP_BYTES:
+            self._flush(sheet, name)
+        while self.buffered > BUFFERED_BYTES:
+            biggest = max(self.sheets, key=lambda k: self.sheets[k].bytes)
+            self._flush(self.sheets[biggest], biggest[0])
+        self._close_oldest()
+
+    def _flush(self, sheet: _Sheet, name: str) -> None:
+        if not sheet.parts:
+            return
+        rows = pa.concat_tables(sheet.parts)
+        self.buffered -= sheet.bytes
+        sheet.parts, sheet.bytes = [], 0
+        if sheet.writer is None:
+            sheet.writer = _writer(sheet.file.path, self.schema(name))
+        sheet.writer.write_table(rows)
+        sheet.file.rows += rows.num_rows
+
+    def _close_oldest(self) -> None:
+        open_keys = [k for k, s in self.sheets.items() if s.writer is not None]
+        for key in open_keys[:-OPEN_FILES]:
+            self._finish(key)
+
+    def _finish(self, key: tuple[str, str | None]) -> None:
+        sheet = self.sheets.pop(key)
+        self._flush(sheet, key[0])
+        if sheet.writer is not None:
+            sheet.writer.close()
+            self.done[key[0]].append(sheet.file)
+
+    def close(self) -> dict[str, list[NewFile]]:
+        """Write what is buffered; the files of each table that got rows since the last call."""
+        for key in list(self.sheets):
+            self._finish(key)
+        finished, self.done = self.done, {name: [] for name in TABLES}
+        return {name: files for name, files in finished.items() if files}
+
+    def discard(self) -> None:
+        """Forget everything staged and remove its files."""
+        for sheet in self.sheets.values():
+            if sheet.writer is not None:
+                sheet.writer.close()
+                self.done.setdefault("spans", []).append(sheet.file)
+        self.sheets.clear()
+        self.buffered = 0
+        for files in self.done.values():
+            for file in files:
+                if os.path.exists(file.path):
+                    os.remove(file.path)
+            files.clear()
+
+
+# Texts are most of the bytes: level 1 costs half the CPU of level 3 and a sixth more space (measured).
+def _writer(path: str, schema: pa.Schema) -> pq.ParquetWriter:
+    dictionary = [f.name for f in schema if f.name not in TEXTS and pa.types.is_string(f.type)]
+    dictionary += [f"{f.name}.key_value.{part}" for f in schema if pa.types.is_map(f.type) for part in ("key", "value")]
+    dictionary += [f"{f.name}.list.element" for f in schema if pa.types.is_list(f.type)]
+    level = 1 if "input" in schema.names else 3
+    return pq.ParquetWriter(path, schema, compression="zstd", compression_level=level, use_dictionary=dictionary, store_schema=False)
+
+
+def _fit(rows: pa.Table, schema: pa.Schema) -> pa.Table:
+    columns = []
+    for field in schema:
+        at = rows.schema.get_field_index(field.name)
+        if at < 0:
+            columns.append(pa.nulls(rows.num_rows, field.type))
+        else:
+            column = rows.column(at)
+            columns.append(column if column.type == field.type else column.cast(field.type))
+    return pa.Table.from_arrays(columns, schema=schema)
