@@ -69,11 +69,8 @@ def tag_alone(name: str, **attributes: object) -> Html:
 
 def _attributes(given: dict[str, object]) -> str:
     """Attributes as they stand in a tag; a style is ours and is only quoted."""
-    return "".join(
-        f' {k.rstrip("_")}="{_stdlib.escape(v) if k == "style" else attribute(v, None)}"'
-        for k, v in given.items()
-        if v is not None
-    )
+    kept = {k.rstrip("_"): v for k, v in given.items() if v is not None}
+    return "".join(f' {k}="{_stdlib.escape(v) if k == "style" else attribute(v, None)}"' for k, v in kept.items())
 
 
 def paragraph(*children: object, small: bool = False) -> Html:

@@ -302,3 +302,16 @@ def test_hostile_values_reach_the_columns_or_the_quarantine():
     kept = mapped(export.SHAPES["call"], [f.data for f in found if not isinstance(f, Bad)])
     assert all(r["_reason"] is None or "is not a" in r["_reason"] for r in kept)
     assert all(r["trace_id"] and r["span_id"] for r in kept)
+
+
+def test_notes_on_calls_of_one_request_go_to_the_latest_call_before_them_else_to_the_next(tmp_path):
+    lines = [
+        note(response_hash="a"),
+        note(response_hash="b"),
+        seed1(turn=1),
+        seed1(turn=2),
+        seed1(turn=3),
+        note(response_hash="c"),
+    ]
+    found, _ = rows(tmp_path, *lines)
+    assert {r["turn"]: r["output_hash"] for r in found} == {1: "a", 2: "b", 3: "c"}

@@ -423,7 +423,9 @@ def check(found):
 @settings(max_examples=80, deadline=None)
 @given(field=st.sampled_from(sorted({*trace()["info"], "spans", "request_metadata"})), value=anything)
 def test_no_value_in_a_trace_raises(field, value):
-    check(read(trace(chat(), **{field: value})))
+    whole = trace(chat())
+    whole["info"][field] = value
+    check(read(whole))
     check(read({**trace(chat()), "data": value, "info": {**trace()["info"], "assessments": value}}))
 
 

@@ -187,6 +187,13 @@ def test_a_record_that_is_no_span_is_bad_and_its_neighbours_stay(tmp_path):
     assert [b.reason for b in bads] == ["not a span"] * 3
 
 
+def test_every_other_piece_that_cannot_be_read_says_what_it_is_not(tmp_path):
+    _, tables, bads = draft(write(tmp_path, request(span()), {"resourceSpans": ["x"], "id": 1}, logs("x"), {"hello": 1}))
+    assert len(tables["spans"]) == 1
+    reasons = ["not a resource", "not a log record", "OTLP-JSON record holds no spans and no logs"]
+    assert [(b.line, b.reason) for b in bads] == list(zip((2, 3, 4), reasons, strict=True))
+
+
 def test_a_number_that_is_none_is_named_with_its_value(one):
     assert "input_tokens is not a number: many" in one({"gen_ai.usage.input_tokens": "many"})["_reason"]
 

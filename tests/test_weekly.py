@@ -305,7 +305,7 @@ def test_one_trace_only_is_refused_kindly():
     assert kpi(result, "requests")["this_value"] == 1
     assert set(result.kpis["verdict"]) == {"cannot_tell"} and result.kpis["reason"].notna().all()
     assert math.isnan(kpi(result, "error_rate")["this_value"]) and kpi(result, "error_rate")["this_n"] == 1
-    assert "7 days to 2026-10-05 (requests: 1): nothing can be compared with 7 days to 2026-09-28." == result.headline
+    assert result.headline == "7 days to 2026-10-05 (requests: 1): nothing can be compared with 7 days to 2026-09-28."
     assert result.reading_list == ("only",)
     json.dumps([result.json(), result.claims()], allow_nan=False)
 

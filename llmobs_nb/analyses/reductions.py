@@ -267,7 +267,7 @@ def _judged(plan: Plan) -> str:
         trace_id, session_id, value, created_at FROM scores WHERE value IS NOT NULL),
     known AS (SELECT name, rater FROM given GROUP BY name, rater ORDER BY count(*) DESC, name, rater LIMIT {MOST_SCORES}),
     averaged AS (SELECT g.name, g.rater, g.source, g.project, g.unit, max(g.trace_id) AS trace_id,
-        max(g.session_id) AS session_id, max(g.value) AS value, min(g.value) AS low, max(g.value) AS high,
+        max(g.session_id) AS session_id, avg(g.value) AS value, min(g.value) AS low, max(g.value) AS high,
         min(g.created_at) AS given_at, max(CASE WHEN g.value = 0 OR g.value = 1 THEN 0 ELSE 1 END) AS graded
       FROM given g JOIN known k ON g.name = k.name AND g.rater = k.rater GROUP BY g.name, g.rater, g.source, g.project, g.unit),
     origins AS (SELECT trace_id, min(start_time) AS started, max(session_id) AS session_id FROM spans

@@ -40,12 +40,16 @@ _INT64 = 2**63
 
 def mapping(value: Any) -> dict:
     """A nested object, as it is or as JSON text; empty where it is none."""
+    if isinstance(value, dict):
+        return value
     value = embedded(value)
     return value if isinstance(value, dict) else {}
 
 
 def sequence(value: Any) -> list:
     """A nested list, as it is or as JSON text; empty where it is none."""
+    if isinstance(value, list):
+        return value
     value = embedded(value)
     return value if isinstance(value, list) else []
 
@@ -183,16 +187,22 @@ def asked(body: Any) -> Any:
 
 def reply(body: Any) -> dict:
     """The assistant's message of an answer, as ``{content, tool_calls, …}``; empty where there is none."""
-    body = mapping(body)
-    choice = _object(body.get("choices"))
-    generation = _object(body.get("generations"))
-    spots = (
-        choice.get("message"), choice.get("delta"), {"content": choice.get("text")} if choice.get("text") else None,
-        mapping(generation.get("message")).get("kwargs"), generation.get("message"),
-        {"content": generation.get("text")} if generation.get("text") else None,
-        _responses(body.get("output")), mapping(body.get("message")), mapping(body.get("output")), _gemini(body), body,
-    )  # fmt: skip
+    spots = _spots(mapping(body))
     return next((s for s in spots if isinstance(s, dict) and ("content" in s or s.get("tool_calls"))), {})
+
+
+def _spots(body: dict) -> Iterator[Any]:
+    """Where an assistant's message may stand: OpenAI, LangChain, OpenAI responses, Ollama, a chain's output, Gemini, Anthropic."""
+    choice = _object(body.get("choices"))
+    yield from (choice.get("message"), choice.get("delta"), _text_of(choice))
+    generation = _object(body.get("generations"))
+    yield from (mapping(generation.get("message")).get("kwargs"), generation.get("message"), _text_of(generation))
+    yield _responses(body.get("output"))
+    yield from (mapping(body.get("message")), mapping(body.get("output")), _gemini(body), body)
+
+
+def _text_of(value: dict) -> dict | None:
+    return {"content": value["text"]} if value.get("text") else None
 
 
 def _object(value: Any) -> dict:

@@ -13,7 +13,11 @@ from .. import chat, reading
 from ..base import Bad, Format, Head, Input, Record, Shape
 from .columns import CALL
 
-KEYS = {"api_key", "user_api_key", "user_api_key_hash", "user_api_key_token", "requester_custom_headers", "proxy_server_request"}
+KEYS = {
+    "api_key", "user_api_key", "user_api_key_hash", "user_api_key_token", "user_api_key_auth", "token",
+    "requester_custom_headers", "proxy_server_request",
+}  # fmt: skip
+DEPTH = 20
 HAVE_COLUMNS = {
     "usage_object", "guardrail_information", "error_information", "prompt_management_metadata", "requester_metadata",
     "spend_logs_metadata", "additional_usage_values", "mcp_tool_call_metadata", "vector_store_request_metadata",
@@ -67,13 +71,18 @@ def read(item: Input, head: Head) -> Iterator[Record | Bad]:
             yield Bad(one[0], "neither a StandardLoggingPayload (startTime, response_cost) nor a SpendLogs row", chat.raw(row))
 
 
-def keyless(value: Any, depth: int = 0) -> Any:
-    """The record without API keys and their hashes, on whatever level of its notes, JSON text included."""
-    if not isinstance(value, dict) or depth > 3:
-        return value
-    kept = {k: v for k, v in value.items() if k not in KEYS}
-    notes = {k: keyless(chat.mapping(kept[k]), depth + 1) for k in ("metadata", "hidden_params") if kept.get(k)}
-    return {**kept, **notes}
+def keyless(row: dict) -> dict:
+    """The record without API keys and their hashes, its notes on every level, JSON text included."""
+    kept = {k: v for k, v in row.items() if k not in KEYS}
+    return {**kept, **{k: _keyless(chat.mapping(kept[k]), 0) for k in ("metadata", "hidden_params") if kept.get(k)}}
+
+
+def _keyless(value: Any, depth: int) -> Any:
+    if depth > DEPTH:
+        return None
+    if isinstance(value, list):
+        return [_keyless(v, depth + 1) for v in value]
+    return {k: _keyless(v, depth + 1) for k, v in value.items() if k not in KEYS} if isinstance(value, dict) else value
 
 
 def enrich(row: dict) -> dict:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -111,40 +112,53 @@ def _why_not(row: dict) -> str:
 
 
 class Join:
-    """Calls and notes of the last lines, joined by request id: a note takes the latest call that has none, a call the oldest note."""
+    """Calls and notes of the last lines, joined by request id: a note takes the latest free call, a call the oldest free note."""
 
     def __init__(self):
         self.place = 0
-        self._waiting: dict[int, tuple[int, dict]] = {}
+        self._waiting: dict[int, _Line] = {}
         self._free: dict[tuple[bool, str], list[int]] = {}
 
     def add(self, line: int, row: dict) -> None:
         """Put a call or a note beside its other half, or let it wait for that."""
         self.place += 1
-        note, request = is_note(row), chat.word(row.get("request_id"))
-        own = {"line": row, "note": None, "is_note": note, "request": request}
-        others = self._free.get((not note, request), [])
-        if request is None or not others:
-            self._free.setdefault((note, request), []).append(self.place)
-            self._waiting[self.place] = (line, own)
-        elif note:
-            self._waiting[others.pop()][1]["note"] = row
+        new = _Line(line, row, is_note(row), chat.word(row.get("request_id")))
+        others = self._free.get((not new.is_note, new.request)) if new.request else None
+        if not others:
+            self._waiting[self.place] = new
+            if new.request:
+                self._free.setdefault((new.is_note, new.request), []).append(self.place)
+            return
+        other = others[-1 if new.is_note else 0]
+        self._forget(other)
+        if new.is_note:
+            self._waiting[other].note = row
         else:
-            self._waiting[self.place] = (line, {**own, "note": self._waiting.pop(others.pop(0))[1]["line"]})
+            new.note = self._waiting.pop(other).row
+            self._waiting[self.place] = new
 
     def done(self, upto: int) -> Iterator[Record]:
         """Everything up to a place, with what was joined to it; a note that is left over as an event."""
         while self._waiting and (oldest := next(iter(self._waiting))) <= upto:
-            line, own = self._waiting.pop(oldest)
-            self._forget(own, oldest)
-            row = own["line"]
-            yield Record("call", line, enrich({**(own["note"] or {}), **row}, row, "event" if own["is_note"] else "llm"))
+            self._forget(oldest)
+            one = self._waiting.pop(oldest)
+            yield Record("call", one.line, enrich({**(one.note or {}), **one.row}, one.row, "event" if one.is_note else "llm"))
 
-    def _forget(self, own: dict, place: int) -> None:
-        key = (own["is_note"], own["request"])
+    def _forget(self, place: int) -> None:
+        """Nothing can be joined to this line any more."""
+        key = (self._waiting[place].is_note, self._waiting[place].request)
         left = [p for p in self._free.pop(key, []) if p != place]
         if left:
             self._free[key] = left
+
+
+@dataclass
+class _Line:
+    line: int
+    row: dict
+    is_note: bool
+    request: str | None
+    note: dict | None = None
 
 
 def enrich(row: dict, own: dict, kind: str) -> dict:

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 
 from ..base import Bad
 from .messages import TEXT_EVENTS
-from .scores import EVALUATION
 from .spans import Event, Log
 
 WAITING = TEXT_EVENTS | {"exception", "gen_ai.guardrail.result"}
@@ -51,6 +50,3 @@ class LogBook:
         ):
             where = f"span {span} of trace {trace} is not in this file" if span else "it names no span"
             yield Bad(line, f"log event {name}: {where}; read spans and logs from one file", body)
-
-
-__all__ = ["EVALUATION", "LogBook"]
