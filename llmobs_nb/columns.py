@@ -21,7 +21,8 @@ CREATE OR REPLACE MACRO llm_epoch(v) AS CASE
   WHEN abs(v) < 1e17 THEN make_timestamptz(v::BIGINT)
   ELSE make_timestamptz((v // 1000)::BIGINT) END;
 CREATE OR REPLACE MACRO llm_time_raw(x) AS coalesce(
-  TRY_CAST(x AS TIMESTAMPTZ), TRY(llm_epoch(TRY_CAST(x AS HUGEINT))), TRY(llm_epoch(TRY_CAST(x AS DOUBLE))));
+  TRY_CAST(x AS TIMESTAMPTZ), TRY(llm_epoch(CASE WHEN NOT contains(x, '.') THEN TRY_CAST(x AS HUGEINT) END)),
+  TRY(llm_epoch(TRY_CAST(x AS DOUBLE))));
 CREATE OR REPLACE MACRO llm_time(x) AS CASE WHEN llm_time_raw(x) >= TIMESTAMPTZ '1970-01-01 00:00:00+00'
   AND llm_time_raw(x) < TIMESTAMPTZ '2200-01-01 00:00:00+00' THEN llm_time_raw(x) END;
 CREATE OR REPLACE MACRO llm_number(x) AS CASE WHEN isfinite(TRY_CAST(x AS DOUBLE)) THEN TRY_CAST(x AS DOUBLE) END;
@@ -44,7 +45,7 @@ _READERS = {
     "json": "llm_blank({x})",
     "timestamp": "llm_time({x})",
     "double": "llm_number({x})",
-    "int": "CAST(round(llm_number({x})) AS BIGINT)",
+    "int": "TRY_CAST(round(llm_number({x})) AS BIGINT)",
     "bool": "llm_bool({x})",
     "list_text": "llm_texts({x})",
     "list_double": "llm_numbers({x})",
@@ -176,5 +177,5 @@ def _column_sql(column: Column, kind: str, nested) -> tuple[str, list[str]]:
         bad = f"llm_time({text})" if kind == "timestamp" else f"TRY_CAST({text} AS DOUBLE)"
         reasons.append(f"CASE WHEN {text} IS NOT NULL AND {bad} IS NULL THEN {where} || left({text}, 80) END")
     if column.default is not None:
-        value = f"coalesce({value}, {literal(column.default)})"
+        value = f"coalesce({value}, {_READERS[kind].format(x=literal(column.default))})"
     return value, reasons

@@ -129,7 +129,8 @@ def _head(head: Head) -> Html:
 
 def badge(text: object, icon: str = "", *, line: str = "solid", colour: str = STRONG) -> Html:
     """A word in a frame; ``icon`` and the kind of ``line`` say it again for those who do not see the colour."""
-    style = f"display:inline-block;padding:0 .45em;border:1.5px {line} {colour};border-radius:.7em;white-space:nowrap;line-height:1.4;"
+    frame = f"border:1.5px {line} {colour};border-radius:.7em;"
+    style = f"display:inline-block;padding:0 .45em;{frame}white-space:nowrap;line-height:1.4;"
     return tag("span", f"{icon} " if icon else "", text, style=style)
 
 
@@ -182,7 +183,7 @@ def image(png: bytes, alt: str, *, dark: bytes | None = None, width: int = 760) 
     light = tag_alone("img", src=_data(png), alt=alt, style=style)
     if dark is None:
         return light
-    source = tag_alone("source", media="(prefers-color-scheme: dark)", srcset=_data(dark))
+    source = tag_alone("source", media="screen and (prefers-color-scheme: dark)", srcset=_data(dark))
     return tag("picture", source, light)
 
 

@@ -150,3 +150,18 @@ def empty() -> Weekly:
     full = weekly()
     frames = {name: getattr(full, name).iloc[:0] for name in ("kpis", "daily", "latency", "cost", "quality", "new_error_classes")}
     return weekly(**frames, reading_list=(), findings=(), headline="No requests in 2026-W46.")
+
+
+def refused() -> Weekly:
+    """A week with too little data: every estimate refused, as the analysis gives it for a handful of traces."""
+    full = weekly()
+    nothing = {
+        "daily": ["error_rate", "error_low", "error_high"],
+        "latency": ["value_ms", "low_ms", "high_ms"],
+        "cost": ["cost_per_request", "low", "high"],
+        "quality": ["mean", "low", "high"],
+    }
+    frames = {name: getattr(full, name).assign(**dict.fromkeys(columns, float("nan"))) for name, columns in nothing.items()}
+    numbers = [c for c in full.kpis if c.endswith(("_value", "_low", "_high"))]
+    kpis = full.kpis.assign(**dict.fromkeys(numbers, float("nan")), verdict="cannot_tell", reason="1 trace only", q=float("nan"))
+    return weekly(**frames, kpis=kpis)

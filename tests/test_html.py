@@ -128,7 +128,7 @@ def test_interval_stops_run_from_left_to_right():
 def test_image_has_words_and_a_dark_twin():
     picture = html.image(b"\x89PNG", "two <lines>", dark=b"dark")
     assert 'alt="two &lt;lines&gt;"' in picture
-    assert re.findall(r'media="([^"]*)"', picture) == ["(prefers-color-scheme: dark)"]
+    assert re.findall(r'media="([^"]*)"', picture) == ["screen and (prefers-color-scheme: dark)"]
     assert re.findall(r'(src|srcset)="(data:image/png;base64,[^"]*)"', picture) == [
         ("srcset", "data:image/png;base64,ZGFyaw=="),
         ("src", "data:image/png;base64,iVBORw=="),

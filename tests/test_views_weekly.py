@@ -75,7 +75,7 @@ def test_the_message_is_the_title(name):
     ("verdict", "message"),
     [
         ("same", "Quality held: 1 score the same as last week"),
-        ("cannot_tell", "No change in quality we can be sure of: 0 scores the same, 1 cannot be told"),
+        ("cannot_tell", "No change in quality we can be sure of: 1 score cannot be told"),
         ("better", "helpfulness (judge) 0.71, 0.76 last week: better"),
     ],
 )
@@ -149,10 +149,11 @@ def test_weeks_differ_by_more_than_colour(name):
     looks = [(c[0].get_marker(), c[0].get_linestyle(), c[0].get_markerfacecolor()) for c in ax.containers]
     assert len({marker for marker, _, _ in looks}) == len(looks)
     assert {line for _, line, _ in looks} == {"-", "--"}
+    assert len({fill for _, _, fill in looks}) == 2
 
 
 @pytest.mark.parametrize("name", CHARTS)
-@pytest.mark.parametrize("make", [fx.weekly, fx.empty])
+@pytest.mark.parametrize("make", [fx.weekly, fx.empty, fx.refused])
 def test_nothing_is_cut_off(name, make):
     figure = CHARTS[name](make())
     figure.draw_without_rendering()
@@ -175,6 +176,17 @@ def test_an_empty_week_says_so(name):
     figure = CHARTS[name](fx.empty())
     assert [t.get_text() for t in figure.axes[0].texts] == ["nothing to draw"]
     assert title(figure).startswith(("No ", "Nothing"))
+
+
+def test_a_week_of_refusals_is_drawn_and_says_so():
+    result = fx.refused()
+    page = views.weekly(result)
+    assert page.html.count("? cannot tell") == len(result.kpis)
+    assert weekly_words.latency(result) == "Too few requests to estimate latency by day"
+    assert [t.get_text() for t in weekly_charts.volume(result).axes[1].texts] == ["too few for an estimate"]
+    assert [t.get_text() for t in weekly_charts.quality(result).axes[0].texts] == ["too few for an estimate"]
+    assert len(weekly_charts.volume(result).axes[0].patches) == 7  # counts need no estimate
+    assert views.weekly(result)._repr_mimebundle_()
 
 
 @pytest.mark.parametrize("name", CHARTS)

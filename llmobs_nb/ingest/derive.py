@@ -28,20 +28,6 @@ CREATE OR REPLACE MACRO llm_finish(x) AS CASE WHEN lower(x) IN ('end_turn', 'sto
   WHEN lower(x) IN ('error', 'failed') THEN 'error' ELSE lower(x) END;
 """
 
-# Canonical column <- metadata keys that name it by themselves.
-FROM_METADATA = {
-    "feature": ("feature",),
-    "tenant_id": ("tenant_id", "tenant"),
-    "user_tier": ("user_tier", "tier"),
-    "locale": ("locale",),
-    "user_id": ("user_id",),
-    "session_id": ("session_id",),
-    "environment": ("environment",),
-    "release": ("release",),
-    "app_version": ("app_version",),
-    "prompt_version": ("prompt_version",),
-    "retrieval_index_version": ("retrieval_index_version", "index_version"),
-}
 _PARTS = "coalesce(tokens_cache_read, 0) + coalesce(tokens_cache_write, 0)"
 PRICED = ("cost_list_usd", "cost_usd", "cost_source", "price_version", "price_reason", "own")
 TEXTS = ("input", "output", "system_prompt")
@@ -111,9 +97,6 @@ def _span_words() -> list[str]:
         "CASE WHEN guardrails IN ('[]', '{}') THEN NULL ELSE guardrails END AS guardrails",
         "CASE WHEN model_params IN ('[]', '{}') THEN NULL ELSE model_params END AS model_params",
     ]
-    for column, keys in FROM_METADATA.items():
-        found = ", ".join(f"llm_blank(metadata[{literal(k)}])" for k in keys)
-        words.append(f"coalesce({quote(column)}, {found}) AS {quote(column)}")
     return words
 
 
@@ -145,8 +128,6 @@ def _span_columns() -> list[str]:
         f" WHEN _rule = 'mismatch' THEN 'total_mismatch' WHEN {_PARTS} > ({tin}) THEN 'cache_exceeds_input' ELSE usage_flag END",
         "input_chars": "coalesce(input_chars, length(input))",
         "output_chars": "coalesce(output_chars, length(output))",
-        "input_hash": "coalesce(input_hash, md5(input))",
-        "output_hash": "coalesce(output_hash, md5(output))",
         "system_prompt_hash": "coalesce(system_prompt_hash, md5(system_prompt))",
         "is_root": "parent_id IS NULL",
         "updated_at": "coalesce(updated_at, end_time, start_time)",

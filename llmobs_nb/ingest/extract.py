@@ -24,6 +24,7 @@ from ..schema import TABLES
 from ..sources.base import Bad, Format, Head, Input, Record, Shape
 from ..sources.jsonstream import raw_text
 from .derive import derive
+from .fill import filled
 from .prompts import with_system_prompts
 
 CHUNK_ROWS = 20_000
@@ -174,7 +175,7 @@ class Extractor:
             if strict and rows["_reason"].null_count < rows.num_rows:
                 raise NotFast("a row cannot be kept")
             if shape.table == "spans":
-                rows = price(with_system_prompts(rows), self.book)
+                rows = price(filled(with_system_prompts(rows)), self.book)
             yield shape.table, rows if not strict else rows.drop_columns("_reason")
 
     def _quarantine(self, file: str, fmt: Format, bads: list[Bad], tally: Tally) -> tuple[str, pa.Table]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 
 import orjson
@@ -11,6 +10,7 @@ import pyarrow.compute as pc
 
 from ..schema import MODEL_KINDS
 from ..sources import chat
+from .fill import text_hash
 
 _ROLES = ("system", "developer")
 # The usual case, told without parsing the rest: the first message is the only one that is the system's.
@@ -31,7 +31,7 @@ def with_system_prompts(rows: pa.Table) -> pa.Table:
     for at, prompt in zip(places.to_pylist(), found, strict=True):
         if prompt:
             prompts[at] = prompt
-            hashes[at] = known.get(prompt) or known.setdefault(prompt, hashlib.md5(prompt.encode(), usedforsecurity=False).hexdigest())
+            hashes[at] = known.get(prompt) or known.setdefault(prompt, text_hash(prompt.encode()))
     for name, values in (("system_prompt", prompts), ("system_prompt_hash", hashes)):
         rows = rows.set_column(rows.schema.get_field_index(name), name, pa.array(values, pa.string()))
     return rows

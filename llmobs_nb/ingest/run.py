@@ -14,7 +14,6 @@ from ..columns import literal
 from ..engine.duck import connect
 from ..errors import InputError
 from ..prices import PriceBook
-from ..prices.names import normalise
 from ..schema import TABLES
 from ..sources import registry
 from ..sources.base import Format, Head, Input
@@ -231,7 +230,6 @@ class _Run:
 
     def _put(self, table: str, rows: pa.Table) -> None:
         if table == "spans":
-            rows = _with_provider(rows)
             self.stager.write("payloads", _payloads(rows))
         self.stager.write(table, rows)
 
@@ -239,15 +237,3 @@ class _Run:
 def _payloads(rows: pa.Table) -> pa.Table:
     texts = [pc.is_valid(rows[t]) for t in ("input", "output", "system_prompt")]
     return rows.select(TABLES["payloads"].names).filter(pc.or_(pc.or_(texts[0], texts[1]), texts[2]))
-
-
-def _with_provider(rows: pa.Table) -> pa.Table:
-    """The provider in one spelling, told from the model's name where the source gave none."""
-    pairs = pa.table({"p": rows["provider"], "m": pc.coalesce(rows["model"], rows["model_requested"])}).group_by(["p", "m"]).aggregate([])
-    if pairs.num_rows == 1 and pairs["p"][0].as_py() is None and pairs["m"][0].as_py() is None:
-        return rows
-    known = {(p, m): normalise(p, m).provider for p, m in zip(pairs["p"].to_pylist(), pairs["m"].to_pylist(), strict=True)}
-    models = pc.coalesce(rows["model"], rows["model_requested"]).to_pylist()
-    named = [known[(p, m)] or p for p, m in zip(rows["provider"].to_pylist(), models, strict=True)]
-    return rows.set_column(rows.schema.get_field_index("provider"), "provider", pa.array(named, pa.string()))
-

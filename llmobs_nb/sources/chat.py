@@ -192,7 +192,7 @@ def reply(body: Any) -> dict:
 
 
 def _spots(body: dict) -> Iterator[Any]:
-    """Where an assistant's message may stand: OpenAI, LangChain, OpenAI responses, Ollama, a chain's output, Gemini, Anthropic."""
+    """Where an assistant's message may stand: OpenAI, LangChain, OpenAI responses, Ollama, a chain, Gemini, Anthropic."""
     choice = _object(body.get("choices"))
     yield from (choice.get("message"), choice.get("delta"), _text_of(choice))
     generation = _object(body.get("generations"))

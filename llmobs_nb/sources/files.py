@@ -92,7 +92,8 @@ def _members(path: str) -> Iterator[Input]:
 
 def _member_opener(path: str, member: str):
     def opened() -> BinaryIO:
-        raw = zipfile.ZipFile(path).open(member)
+        with zipfile.ZipFile(path) as archive:
+            raw = archive.open(member)
         buffered = io.BufferedReader(raw)
         magic = buffered.peek(4)[:4]
         return _unpack(buffered, _MAGIC.get(magic[:2]) or _MAGIC.get(magic))
@@ -102,19 +103,31 @@ def _member_opener(path: str, member: str):
 
 def _unpack(stream: BinaryIO, packing: str | None) -> BinaryIO:
     if packing == "gzip":
-        return gzip.GzipFile(fileobj=stream)
+        return _Unzipped(stream)
     if packing == "zstd":
         import pyarrow as pa
 
-        return io.BufferedReader(_Readable(pa.CompressedInputStream(stream, "zstd")), 1 << 20)
+        return io.BufferedReader(_Readable(pa.CompressedInputStream(stream, "zstd"), stream), 1 << 20)
     return stream
+
+
+class _Unzipped(gzip.GzipFile):
+    """A gzip stream that closes the file it reads."""
+
+    def __init__(self, inner: BinaryIO):
+        self._inner = inner
+        super().__init__(fileobj=inner)
+
+    def close(self) -> None:
+        super().close()
+        self._inner.close()
 
 
 class _Readable(io.RawIOBase):
     """An Arrow input stream as a raw Python one."""
 
-    def __init__(self, inner):
-        self._inner = inner
+    def __init__(self, inner, beneath: BinaryIO):
+        self._inner, self._beneath = inner, beneath
 
     def readable(self) -> bool:
         return True
@@ -127,4 +140,5 @@ class _Readable(io.RawIOBase):
     def close(self) -> None:
         if not self.closed:
             self._inner.close()
+            self._beneath.close()
         super().close()

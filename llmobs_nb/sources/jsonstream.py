@@ -20,8 +20,13 @@ from .base import Bad
 
 WRAPPERS = (
     "data", "items", "runs", "traces", "observations", "scores", "spans", "events", "requests", "feedback",
-    "resourceSpans", "resource_spans", "post", "patch", "logs", "results",
+    "resourceSpans", "resource_spans", "resourceLogs", "resource_logs", "post", "patch", "logs", "results",
 )  # fmt: skip
+# A value with one of these is a record itself, whatever lists it holds (a console span has "events").
+RECORD_KEYS = frozenset(
+    ("id", "trace", "traceId", "trace_id", "info", "trace_info", "version", "context", "context.span_id", "span_id", "span_kind", "request_id", "call_id")
+)
+_RECORD_KEYS = frozenset(k.encode() for k in RECORD_KEYS)
 MAX_VALUE = 256 << 20
 RAW_KEPT = 1 << 20
 _TOKEN = re.compile(rb'"(?:[^"\\\n]|\\[^\n])*"|[{}\[\]]|\n')
@@ -46,10 +51,9 @@ def values(stream: BinaryIO, layout: str) -> Iterator[tuple[int, Any] | Bad]:
 
 
 def unwrapped(value: Any) -> Iterator[Any]:
-    """The elements of a list or of an object that only wraps a list; else the value itself."""
-    key = wrapper_of(value) if isinstance(value, dict) else None
-    if key is not None:
-        value = value[key]
+    """The elements of a list or of an object that only wraps lists; else the value itself."""
+    if isinstance(value, dict) and wrapper_of(value) is not None:
+        value = [inner for key in WRAPPERS if isinstance(value.get(key), list) for inner in value[key]]
     if isinstance(value, list):
         yield from value
     else:
@@ -58,7 +62,7 @@ def unwrapped(value: Any) -> Iterator[Any]:
 
 def wrapper_of(value: dict) -> str | None:
     """The key under which an object merely wraps a list of records; None where it is a record itself."""
-    if "id" in value or "trace" in value or "traceId" in value or "trace_id" in value or "info" in value or "version" in value:
+    if not RECORD_KEYS.isdisjoint(value):
         return None
     return next((k for k in WRAPPERS if isinstance(value.get(k), list)), None)
 
@@ -206,7 +210,7 @@ class _Splitter:
     def _wraps(self) -> bool:
         """Whether the array that opens is what the outermost object wraps."""
         whole = self.base == 0 and self.begin is not None
-        record = {b"id", b"trace", b"traceId", b"trace_id", b"info", b"version"}.intersection(self.keys)
+        record = _RECORD_KEYS.intersection(self.keys)
         return (whole or self.base == -1) and not record and bool(self.keys) and self.keys[-1].decode("utf-8", "replace") in WRAPPERS
 
     def _close(self, match) -> Iterator[tuple[int, bytes] | Bad]:

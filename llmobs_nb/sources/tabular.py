@@ -28,6 +28,13 @@ def _delimiter(line: str) -> str:
 def csv_rows(stream: BinaryIO) -> Iterator[tuple[int, dict[str, str]] | Bad]:
     """One dict per CSV row under the header's names, an empty cell as ""; Bad for a row with other than its cells."""
     text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
+    try:
+        yield from _rows_of(text)
+    finally:
+        text.detach()
+
+
+def _rows_of(text: io.TextIOWrapper) -> Iterator[tuple[int, dict[str, str]] | Bad]:
     first = text.readline()
     delimiter = _delimiter(first)
     names = [n.strip() for n in next(csv.reader([first], delimiter=delimiter), [])]

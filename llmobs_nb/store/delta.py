@@ -18,8 +18,13 @@ from ..schema import ARROW, Table
 
 WRITER = WriterProperties(compression="ZSTD", compression_level=3)
 KEEP_HOURS = 7 * 24
-# Table features of every store: files outlive their version by a week, whoever vacuums.
-CONFIGURATION = {"delta.logRetentionDuration": "interval 8 days", "delta.deletedFileRetentionDuration": "interval 7 days"}
+# Table features of every store: files outlive their version by a week, whoever vacuums; no values in the log, which no
+# erasure rewrites.
+CONFIGURATION = {
+    "delta.logRetentionDuration": "interval 8 days",
+    "delta.deletedFileRetentionDuration": "interval 7 days",
+    "delta.dataSkippingNumIndexedCols": "0",
+}
 
 
 @dataclass
@@ -47,7 +52,7 @@ class DeltaFiles:
 
     def __init__(self, root: str, table: Table):
         self.table = table
-        self.folder = os.path.join(root, table.name)
+        self.folder = os.path.join(os.path.abspath(root), table.name)
 
     def at(self, version: int | None = None) -> DeltaTable | None:
         """The table at a version (None: the newest); None where it does not exist yet. Raises StoreError when damaged."""
@@ -60,6 +65,11 @@ class DeltaFiles:
                 return None
             reason = str(error).strip().splitlines()[0]
             raise StoreError(f"table {self.folder!r} cannot be read: {reason}; restore it, or ingest again into a new --store") from None
+
+    def paths(self, found: DeltaTable) -> list[str]:
+        """The files of a version as plain paths (Delta's own are percent-encoded URIs)."""
+        inside = 2 if self.table.partitioned else 1
+        return [os.path.join(self.folder, *uri.split("/")[-inside:]) for uri in found.file_uris()]
 
     def version(self) -> int | None:
         found = self.at()
@@ -134,8 +144,8 @@ class DeltaFiles:
         if found is None:
             return False
         crowded: dict[str | None, int] = {}
-        for uri in found.file_uris():
-            crowded[day_of(uri)] = crowded.get(day_of(uri), 0) + 1
+        for path in self.paths(found):
+            crowded[day_of(path)] = crowded.get(day_of(path), 0) + 1
         days = [d for d, n in crowded.items() if n > most]
         if not days:
             return False

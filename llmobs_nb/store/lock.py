@@ -9,16 +9,17 @@ import os
 import time
 from collections.abc import Iterator
 
-from ..errors import LockedError
+from ..errors import LockedError, StoreError
 
 
 @contextlib.contextmanager
 def writer_lock(root: str, *, wait_seconds: float = 30.0) -> Iterator[None]:
-    """Hold the writer lock of the store at ``root``; raises LockedError when another holds it longer than ``wait_seconds``."""
-    folder = os.path.join(root, "_llmobs")
-    os.makedirs(folder, exist_ok=True)
-    path = os.path.join(folder, "lock")
-    with open(path, "a+") as handle:
+    """Hold the writer lock of the store at ``root``, made where it is missing.
+
+    Raises LockedError when another holds it longer than ``wait_seconds``, StoreError when the folder cannot be written.
+    """
+    path = os.path.join(root, "_llmobs", "lock")
+    with _opened(path, root) as handle:
         _acquire(handle, path, root, wait_seconds)
         handle.seek(0)
         handle.truncate()
@@ -28,6 +29,14 @@ def writer_lock(root: str, *, wait_seconds: float = 30.0) -> Iterator[None]:
             yield
         finally:
             fcntl.flock(handle, fcntl.LOCK_UN)
+
+
+def _opened(path: str, root: str):
+    try:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        return open(path, "a+")
+    except OSError as error:
+        raise StoreError(f"store {root!r} cannot be written: {error.strerror or error}; give a folder that you may write") from None
 
 
 def _acquire(handle, path: str, root: str, wait_seconds: float) -> None:

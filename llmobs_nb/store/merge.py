@@ -1,7 +1,8 @@
 """Upsert by identity: which version of a row wins, and which files must be written anew for it.
 
 The winner does not depend on the order in which versions arrive: newest ``updated_at``, then ``end_time``, then the row
-that knows most, then a hash of its content. A row keeps the day under which it was first stored.
+with most texts, then the texts' hashes (so that a span and its payload are of one version), then the row that knows most,
+then a hash of its content. A row keeps the day under which it was first stored.
 """
 
 from __future__ import annotations
@@ -13,11 +14,16 @@ from ..columns import literal, quote
 from ..engine.duck import parquet
 from ..schema import Table
 from . import settle
-from .delta import Change, DeltaFiles, NewFile
+from .delta import Change, DeltaFiles, NewFile, day_of
 from .stage import Stager
 
 # Not part of what the source said: they may differ between two readings of the same row.
 DERIVED = ("day", "own", "cost_list_usd", "cost_usd", "cost_source", "price_version", "price_reason", "usage_flag")
+# The hashes of a row's texts, in the table that has the texts and in the one that only has their hashes.
+_TEXTS = {
+    "spans": ("input_hash", "output_hash", "system_prompt_hash"),
+    "payloads": ("md5(input)", "md5(output)", "md5(system_prompt)"),
+}
 
 
 @dataclass
@@ -44,7 +50,7 @@ def merge(con, files: DeltaFiles, staged: list[NewFile], current: list[str], sta
     if table.name == "spans":
         settle.settle(con, both, [f.path for f in staged], stager, stored=bool(current), touched=touched)
     _move_days(con, files, stager, both)
-    out.change = _rewrite(con, files, staged, current, extra)
+    out.change = rewrite(con, files, staged, current, extra)
     out.change.add += [f for f in stager.close().get(table.name, []) if f.rows]
     return out
 
@@ -54,7 +60,7 @@ def _find_losers(con, table: Table, extra: dict[str, str], staged: list[NewFile]
     con.execute("CREATE OR REPLACE TEMP TABLE losers (filename VARCHAR, row BIGINT, place BIGINT, stored BOOLEAN, home DATE)")
     key = f"hash({', '.join(quote(c) for c in table.identity)})"
     new = parquet([f.path for f in staged], table, extra)
-    con.execute(f"CREATE OR REPLACE TEMP TABLE hot AS SELECT {key} AS h FROM {new} GROUP BY h HAVING count(*) > 1")
+    con.execute(f"CREATE OR REPLACE TEMP TABLE hot AS SELECT {key} AS h FROM {new} GROUP BY ALL HAVING count(*) > 1")
     if current:
         old = parquet(current, table, extra)
         con.execute(f"INSERT INTO hot SELECT DISTINCT {key} FROM {old} WHERE {key} IN (SELECT {key} FROM {new})")
@@ -63,14 +69,17 @@ def _find_losers(con, table: Table, extra: dict[str, str], staged: list[NewFile]
     told = [settle.restored(n) if table.name == "spans" else quote(n) for n in _told(table, extra)]
     content = "md5(concat_ws(chr(31), " + ", ".join(f"coalesce(({c})::VARCHAR, chr(30))" for c in told) + "))"
     filled = " + ".join(f"(({c}) IS NOT NULL)::INT" for c in told)
-    order = ", ".join([*(f"{quote(c)} DESC NULLS LAST" for c in table.newest), "filled DESC", "content DESC", "stored DESC", "filename", "row"])
+    texts = _TEXTS.get(table.name, ())
+    worded = " + ".join(f"(({t}) IS NOT NULL)::INT" for t in texts) or "0"
+    words = "concat_ws('|', " + ", ".join(f"coalesce({t}, '')" for t in texts or ("NULL",)) + ")"
+    order = ", ".join([*(f"{quote(c)} DESC NULLS LAST" for c in table.newest), "worded DESC, words DESC, filled DESC, content DESC, stored DESC, filename, row"])
     ident = ", ".join(quote(c) for c in table.identity)
     day = "day" if table.partitioned else "NULL::DATE"
     inside = f"filename IN ({', '.join(literal(c) for c in current)})" if current else "false"
     con.execute(f"""
         CREATE OR REPLACE TEMP TABLE losers AS
         WITH v AS (SELECT filename, file_row_number AS row, {ident}, {_plain(table.newest, table.identity)}
-                     {day} AS held, {inside} AS stored, {content} AS content, {filled} AS filled FROM {both} WHERE {key} IN (SELECT h FROM hot)),
+                     {day} AS held, {inside} AS stored, {worded} AS worded, {words} AS words, {content} AS content, {filled} AS filled FROM {both} WHERE {key} IN (SELECT h FROM hot)),
              r AS (SELECT *, row_number() OVER (PARTITION BY {ident} ORDER BY {order}) AS place,
                      coalesce(min(CASE WHEN stored THEN held END) OVER (PARTITION BY {ident}), min(held) OVER (PARTITION BY {ident})) AS home FROM v)
         SELECT filename, row, place, stored, home FROM r WHERE place > 1 OR held IS DISTINCT FROM home""")
@@ -94,7 +103,7 @@ def _move_days(con, files: DeltaFiles, stager: Stager, both: str) -> None:
     stager.write(files.table.name, con.sql(moved).to_arrow_table())
 
 
-def _rewrite(con, files: DeltaFiles, staged: list[NewFile], current: list[str], extra: dict[str, str]) -> Change:
+def rewrite(con, files: DeltaFiles, staged: list[NewFile], current: list[str], extra: dict[str, str]) -> Change:
     """Files without lost rows stay as they are; the others are written again without them."""
     lost = dict(con.sql("SELECT filename, count(DISTINCT row) FROM losers GROUP BY filename").fetchall())
     change = Change()
@@ -106,8 +115,6 @@ def _rewrite(con, files: DeltaFiles, staged: list[NewFile], current: list[str], 
             os.remove(file.path)
         else:
             os.remove(file.path)
-    from .delta import day_of
-
     for path in current:
         if path in lost:
             change.remove.append(path)

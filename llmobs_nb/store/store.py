@@ -5,10 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+
+import duckdb
+from deltalake.exceptions import DeltaError
 
 from ..columns import literal, quote
 from ..engine.duck import connect, parquet
@@ -16,11 +20,15 @@ from ..errors import StoreError
 from ..schema import ARROW, TABLES
 from .delta import CommitFailedError, DeltaFiles, NewFile
 from .lock import writer_lock
-from .merge import Merged, merge
+from .erase import erasing, find_gone
+from .merge import Merged, merge, rewrite
+from .settle import FROM_FACTS
 from .stage import Stager
 
 CROWDED = 12
 VACUUM_EVERY = 20
+EMPTY_HEAD = {"versions": {}, "commits": 0, "log": []}
+ERASED = ("payloads", "scores", "corrections", "trace_facts", "quarantine", "spans")
 
 
 @dataclass(frozen=True)
@@ -49,28 +57,34 @@ class Store:
     """The store at ``root``. Reading never waits; writing takes the store's one lock."""
 
     def __init__(self, root: str | os.PathLike):
-        self.root = os.fspath(root)
-        if "://" in self.root:
-            raise StoreError(f"store {self.root!r} is a URL; object stores are not supported yet, give a folder")
+        self.root = _checked(os.fspath(root))
         self.tables = {name: DeltaFiles(self.root, table) for name, table in TABLES.items()}
 
     @property
     def exists(self) -> bool:
-        return os.path.isfile(self._head_path)
+        """Whether anything was ever committed to it."""
+        return bool(self.head()["versions"])
+
+    def _own(self, name: str) -> str:
+        return os.path.join(self.root, "_llmobs", name)
 
     @property
     def _head_path(self) -> str:
-        return os.path.join(self.root, "_llmobs", "head.json")
+        return self._own("head.json")
 
     def head(self) -> dict:
         """The head as written by the last finished commit; empty where nothing was committed. Raises StoreError when damaged."""
         try:
-            with open(self._head_path) as handle:
-                return json.load(handle)
-        except FileNotFoundError:
-            return {"versions": {}, "commits": 0, "log": []}
+            with open(self._head_path, encoding="utf-8") as handle:
+                return _read_head(json.load(handle))
+        except (FileNotFoundError, NotADirectoryError):
+            return dict(EMPTY_HEAD)
         except (OSError, ValueError) as error:
-            raise StoreError(f"store {self.root!r} has a damaged head ({error}); remove {self._head_path!r} to use the newest tables") from None
+            raise StoreError(f"store {self.root!r} has a damaged head ({error}); {self._cure}") from None
+
+    @property
+    def _cure(self) -> str:
+        return f"put {self._own('head.old.json')!r} in the place of {self._head_path!r} and ingest the newest exports again"
 
     def snapshot(self) -> Snapshot:
         """The committed state. Raises StoreError where there is no store."""
@@ -81,31 +95,55 @@ class Store:
         for name, version in versions.items():
             found = self.tables[name].at(version)
             if found is None:
-                raise StoreError(f"table {name!r} of store {self.root!r} is gone; ingest again into a new --store")
-            files[name] = sorted(found.file_uris())
+                raise self._gone(name)
+            files[name] = sorted(self.tables[name].paths(found))
             extra[name] = _extra_columns(name, found)
         return Snapshot(self.root, versions, files, extra)
+
+    def _gone(self, name: str) -> StoreError:
+        return StoreError(f"table {name!r} of store {self.root!r} is gone; ingest again into a new --store")
 
     @contextlib.contextmanager
     def writing(self, *, wait_seconds: float = 30.0) -> Iterator[None]:
         """Hold the writer lock; what an interrupted writer left half done is taken back first."""
-        os.makedirs(self.root, exist_ok=True)
         with writer_lock(self.root, wait_seconds=wait_seconds):
+            shutil.rmtree(self._own("spill"), ignore_errors=True)
+            self._begin()
             self._take_back()
+            if self.head().get("erasing"):
+                self._forget()
             yield
+
+    def _begin(self) -> None:
+        """A head before the first table, so that tables without one mean that it was lost."""
+        if os.path.exists(self._head_path):
+            return
+        found = [name for name, files in self.tables.items() if (table := files.at()) is not None and table.file_uris()]
+        if found:
+            raise StoreError(f"store {self.root!r} has lost its head, but holds {', '.join(found)}; {self._cure}")
+        self.write_head(EMPTY_HEAD)
 
     def _take_back(self) -> None:
         """Tables that are ahead of the head belong to a commit that never finished."""
-        versions = self.head()["versions"]
+        head = self.head()
+        versions = dict(head["versions"])
         for name, files in self.tables.items():
-            found = files.at()
-            if found is None:
+            found, version = files.at(), versions.get(name)
+            if version is not None and (found is None or found.version() < version):
+                raise self._gone(name)
+            if found is None or found.version() == version or (version is None and not found.file_uris()):
                 continue
-            if name not in versions:
-                if found.file_uris():
-                    found.restore(0)
-            elif found.version() > versions[name]:
-                found.restore(versions[name])
+            self._restore(name, found, version or 0)
+            if version is not None:
+                versions[name] = files.version()
+        if versions != head["versions"]:
+            self.write_head(head | {"versions": versions})
+
+    def _restore(self, name: str, found, version: int) -> None:
+        try:
+            found.restore(version)
+        except DeltaError as error:
+            raise StoreError(f"table {name!r} of store {self.root!r} cannot be taken back to version {version}: {_line(error)}; ingest again into a new --store") from None
 
     def stager(self, extra: dict[str, dict[str, str]] | None = None) -> Stager:
         """A stager for rows of this store. Raises StoreError when an extra column has another type than before."""
@@ -122,60 +160,64 @@ class Store:
     def commit(self, staged: dict[str, list[NewFile]], stager: Stager, *, memory: str = "600MB", threads: int | None = None) -> Commit:
         """Merge staged files into the tables, payloads before spans, and move the head: old state or new, never a mix."""
         out = Commit()
-        con = connect(memory=memory, threads=threads, spill=os.path.join(self.root, "_llmobs", "spill"))
+        con = connect(memory=memory, threads=threads, spill=self._own("spill"))
         try:
-            self._facts(con, staged, stager)
+            self._new_facts(con, staged, stager)
             for name in ("payloads", *(n for n in TABLES if n not in ("payloads", "spans")), "spans"):
+                if name == "spans":
+                    self._facts(con)
                 touched = "new_facts" if name == "spans" and "trace_facts" in staged else None
                 if name in staged or touched:
                     merged = self._commit_table(con, name, staged.get(name, []), stager, touched)
                     out.duplicates[name], out.updated[name] = merged.duplicates, merged.updated
+        except (duckdb.IOException, duckdb.InvalidInputException) as error:
+            raise StoreError(f"store {self.root!r} cannot be read: {_line(error)}; ingest again into a new --store") from None
         finally:
             con.close()
-        self._move_head()
+        if self._move_head()["commits"] % VACUUM_EVERY == 0:
+            for files in self.tables.values():
+                files.vacuum()
         return out
 
-    def _facts(self, con, staged: dict[str, list[NewFile]], stager: Stager) -> None:
-        """Temp tables ``facts`` (newest facts of every trace, staged ones included) and ``new_facts`` (the staged traces)."""
-        table, extra = TABLES["trace_facts"], stager.extra.get("trace_facts")
-        new = [f.path for f in staged.get("trace_facts", [])]
-        found = self.tables["trace_facts"].at()
-        old = found.file_uris() if found is not None else []
-        con.execute(f"""CREATE OR REPLACE TEMP TABLE facts AS SELECT * FROM {parquet([*new, *old], table, extra)}
-            QUALIFY row_number() OVER (PARTITION BY source, project, trace_id ORDER BY updated_at DESC NULLS LAST,
-              md5(concat_ws('|', trace_name, user_id, session_id, environment, release)) DESC) = 1""")
-        con.execute(f"CREATE OR REPLACE TEMP TABLE new_facts AS SELECT DISTINCT source, project, trace_id FROM {parquet(new, table, extra)}")
+    def _new_facts(self, con, staged: dict[str, list[NewFile]], stager: Stager) -> None:
+        """Temp table ``new_facts``: the traces of which something was staged apart from their spans."""
+        new = parquet([f.path for f in staged.get("trace_facts", [])], TABLES["trace_facts"], stager.extra.get("trace_facts"))
+        con.execute(f"CREATE OR REPLACE TEMP TABLE new_facts AS SELECT DISTINCT source, project, trace_id FROM {new}")
+
+    def _facts(self, con) -> None:
+        """Temp table ``facts``: what each trace says of itself, as just committed."""
+        files = self.tables["trace_facts"]
+        found = files.at()
+        stored = parquet(files.paths(found) if found is not None else [], files.table)
+        con.execute(f"CREATE OR REPLACE TEMP TABLE facts AS SELECT source, project, trace_id, {', '.join(FROM_FACTS)} FROM {stored}")
 
     def _commit_table(self, con, name: str, staged: list[NewFile], stager: Stager, touched: str | None) -> Merged:
         files, extra = self.tables[name], stager.extra.get(name, {})
         for _ in range(5):
             found = files.create(extra)
-            merged = merge(con, files, staged, found.file_uris(), stager, touched=touched)
+            merged = merge(con, files, staged, files.paths(found), stager, touched=touched)
             try:
                 files.commit(merged.change, extra)
             except CommitFailedError:
                 staged = merged.change.add
                 continue
-            if files.compact(most=CROWDED) and self.head()["commits"] % VACUUM_EVERY == VACUUM_EVERY - 1:
-                files.vacuum()
+            files.compact(most=CROWDED)
             return merged
         raise StoreError(f"table {name!r} of store {self.root!r} is being written by somebody else; try again when they are done")
 
-    def _move_head(self, **more) -> None:
+    def _move_head(self, **more) -> dict:
         head = self.head()
         versions = {name: v for name, files in self.tables.items() if (v := files.version()) is not None}
-        head.update(versions=versions, commits=head.get("commits", 0) + 1, **more)
+        head |= {"versions": versions, "commits": head["commits"] + 1, **more}
         self.write_head(head)
+        return head
 
     def write_head(self, head: dict) -> None:
-        """Replace the head in one step."""
-        os.makedirs(os.path.dirname(self._head_path), exist_ok=True)
-        temporary = f"{self._head_path}.{uuid.uuid4().hex}"
-        with open(temporary, "w") as handle:
-            json.dump(head, handle)
-            handle.flush()
-            os.fsync(handle.fileno())
-        os.replace(temporary, self._head_path)
+        """Replace the head in one step; the one before stays beside it."""
+        if os.path.exists(self._head_path):
+            with open(self._head_path, encoding="utf-8") as handle:
+                _replace(self._own("head.old.json"), handle.read())
+        _replace(self._head_path, json.dumps(head))
 
     def note(self, entry: dict, *, keep: int = 50) -> None:
         """Remember one line about a run (what was read, when) in the head."""
@@ -186,41 +228,75 @@ class Store:
     def erase(self, where: dict[str, str]) -> dict[str, int]:
         """Remove every row of the traces, users or tenants that match, from the files too; rows removed per table.
 
-        ``where`` maps trace_id, user_id or tenant_id to a value. Old versions go at once: readers of them must reopen.
+        ``where`` maps trace_id, user_id or tenant_id to a value. A matching span takes its whole trace along; quarantined
+        records go when their text names the value or such a trace, scores of a session when no trace of it is left.
+        Old versions go at once: readers of them must reopen. An interrupted erasure is finished by the next writer.
         """
-        condition = " AND ".join(f"{quote(c)} = {literal(v)}" for c, v in where.items())
         with self.writing():
             snapshot = self.snapshot()
-            con = connect()
-            con.execute(f"CREATE TEMP TABLE gone AS SELECT DISTINCT source, project, trace_id, session_id FROM {snapshot.relation('spans')} WHERE {condition}")
-            if "trace_id" in where:
-                con.execute(f"INSERT INTO gone (trace_id) VALUES ({literal(where['trace_id'])})")
-            counts = {}
-            for name in ("payloads", "scores", "corrections", "trace_facts", "quarantine", "spans"):
-                counts[name] = self._erase_from(con, name, snapshot, where)
-            con.close()
-            self._move_head()
+            con = connect(spill=self._own("spill"))
+            try:
+                find_gone(con, snapshot, where)
+                counts = {name: self._erase_from(con, name, snapshot, where) for name in ERASED}
+            finally:
+                con.close()
+            self._move_head(erasing=True)
+            self._forget()
         return counts
 
     def _erase_from(self, con, name: str, snapshot: Snapshot, where: dict[str, str]) -> int:
-        from .merge import _rewrite
-
         if name not in snapshot.versions:
             return 0
         files, extra = self.tables[name], snapshot.extra.get(name, {})
-        both = snapshot.relation(name, rows=True)
-        if name == "quarantine":
-            condition = " OR ".join(f"contains(raw, {literal(v)})" for v in where.values())
-        else:
-            condition = "trace_id IN (SELECT trace_id FROM gone)"
-            direct = [c for c in where if c in TABLES[name]]
-            condition += "".join(f" OR {quote(c)} = {literal(where[c])}" for c in direct)
-        con.execute(f"CREATE OR REPLACE TEMP TABLE losers AS SELECT filename, file_row_number AS row FROM {both} WHERE {condition}")
+        matching = erasing(name, where)
+        con.execute(f"CREATE OR REPLACE TEMP TABLE losers AS SELECT filename, file_row_number AS row FROM {snapshot.relation(name, rows=True)} WHERE {matching}")
         removed = con.sql("SELECT count(*) FROM losers").fetchall()[0][0]
-        change = _rewrite(con, files, [], snapshot.files[name], extra)
-        files.commit(change, extra)
-        files.vacuum(hours=0)
+        files.commit(rewrite(con, files, [], snapshot.files[name], extra), extra)
         return removed
+
+    def _forget(self) -> None:
+        """Remove every file that the newest versions do not need."""
+        for files in self.tables.values():
+            files.vacuum(hours=0)
+        head = self.head()
+        head.pop("erasing", None)
+        self.write_head(head)
+
+
+def _checked(root: str) -> str:
+    if "://" in root:
+        raise StoreError(f"store {root!r} is a URL; object stores are not supported yet, give a folder")
+    parts = os.path.abspath(root).split(os.sep)
+    if not root or "\0" in root or any(set(part) & set("%=\\") for part in parts):
+        raise StoreError(f"store {root!r} cannot be a store; give a folder whose path has no %, = or backslash in it")
+    return root
+
+
+def _read_head(head) -> dict:
+    """A head that has what a head has; raises ValueError."""
+    versions = head.get("versions") if isinstance(head, dict) else None
+    if not isinstance(versions, dict) or not all(type(v) is int for v in versions.values()):
+        raise ValueError("it names no versions")
+    if strange := [name for name in versions if name not in TABLES]:
+        raise ValueError(f"it names a table {strange[0]!r} that is not known")
+    head = EMPTY_HEAD | head
+    if type(head["commits"]) is not int or not isinstance(head["log"], list):
+        raise ValueError("its count or log is none")
+    return head
+
+
+def _replace(path: str, text: str) -> None:
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    temporary = f"{path}.{uuid.uuid4().hex}"
+    with open(temporary, "w", encoding="utf-8") as handle:
+        handle.write(text)
+        handle.flush()
+        os.fsync(handle.fileno())
+    os.replace(temporary, path)
+
+
+def _line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
 
 
 def _extra_columns(name: str, found) -> dict[str, str]:

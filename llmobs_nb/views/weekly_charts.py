@@ -39,8 +39,8 @@ def volume(result, *, figure: Figure | None = None, theme: Theme = LIGHT) -> Fig
     top.set_title("Requests a day")
     _weeks(below, frame, "error_rate", "error_low", "error_high", theme)
     below.set_title("Share that failed, with 95 % interval")
-    below.set_ylim(0, max(0.01, *_finite(frame.error_high), *_finite(frame.error_rate)) * 1.08)
-    _axis(top, units.count)
+    below.set_ylim(0, max([0.01, *_finite(frame.error_high), *_finite(frame.error_rate)]) * 1.08)
+    _axis(top, units.count, whole=True)
     _axis(below, units.rate)
     _days(below, frame, result)
     return _finish(figure, words.volume(result), top, theme)
@@ -63,7 +63,7 @@ def latency(result, *, figure: Figure | None = None, theme: Theme = LIGHT) -> Fi
                 ax, part[part["quantile"] == quantile], "value_ms", "low_ms", "high_ms", theme, marks, f"p{quantile * 100:.0f} "
             )
         ax.set_title({"total": "Whole request", "ttft": "Time to first token"}[stage])
-        ax.set_ylim(0, max(1.0, *_finite(part.high_ms), *_finite(part.value_ms)) * 1.08)
+        ax.set_ylim(0, max([1.0, *_finite(part.high_ms), *_finite(part.value_ms)]) * 1.08)
         _axis(ax, units.milliseconds)
         _days(ax, part, result, short=len(stages) > 1)
     return _finish(figure, words.latency(result), panels[0], theme, columns=4)
@@ -144,6 +144,8 @@ def _weeks(ax: Axes, frame, value: str, low: str, high: str, theme: Theme, marks
         "last": {"color": theme.last, "fmt": marks[1] + "--", "mfc": theme.card, "elinewidth": 0.9, "lw": 1.1, "capsize": 0},
         "this": {"color": theme.this, "fmt": marks[0] + "-", "elinewidth": 1.6, "capsize": 2.5},
     }
+    if frame[value].isna().all():
+        ax.text(0.5, 0.5, "too few for an estimate", transform=ax.transAxes, ha="center", va="center", color=theme.muted)
     for week, look in looks.items():
         part = frame[(frame.week == week) & frame[value].notna()]
         if len(part):
@@ -192,15 +194,15 @@ def _days(ax: Axes, frame: pd.DataFrame, result, *, short: bool = False) -> None
     ax.set_xlim(-0.55, last + 0.55)
 
 
-def _axis(ax: Axes, text) -> None:
+def _axis(ax: Axes, text, *, whole: bool = False) -> None:
     ax.yaxis.set_major_formatter(lambda v, _: text(v))
-    ax.yaxis.set_major_locator(_few())
+    ax.yaxis.set_major_locator(_few(whole=whole))
 
 
-def _few():
+def _few(*, whole: bool = False):
     from matplotlib.ticker import MaxNLocator
 
-    return MaxNLocator(nbins=4)
+    return MaxNLocator(nbins=4, integer=whole)
 
 
 def _finite(values: pd.Series) -> list[float]:

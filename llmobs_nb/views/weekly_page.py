@@ -161,7 +161,7 @@ def _verdict(row: dict) -> Html:
     icon, _, line = words.VERDICTS.get(row["verdict"], ("", "", "solid"))
     mark = badge(words.verdict_word(row["verdict"]), icon, line=line, colour=_LINES.get(row["verdict"], "rgba(127,127,127,.85)"))
     reason = row.get("reason")
-    why = tag("small", reason, style="opacity:.8;display:inline-block;min-width:15em;") if isinstance(reason, str) else None
+    why = tag("small", reason, style="opacity:.8;display:inline-block;min-width:11em;") if isinstance(reason, str) else None
     return join([mark, why], "<br>") if why else mark
 
 

@@ -64,6 +64,8 @@ def latency(result) -> str:
     """The weekly p95 and the time to first token where the KPIs have them, else that there is none."""
     if not len(result.latency):
         return "No latencies in these two weeks"
+    if result.latency["value_ms"].isna().all():
+        return "Too few requests to estimate latency by day"
     rows = [r for r in kpi_rows(result) if r["unit"] == "ms" and is_number(r["this_value"])]
     return "; ".join(_moved(r) for r in _tails(rows)) or "Latency by day: median and 95th percentile"
 
@@ -108,7 +110,8 @@ def quality(result, *, score: str | None = None) -> str:
     same = sum(r["verdict"] == "same" for r in rows)
     if same == len(rows):
         return f"Quality held: {_scores(len(rows))} the same as last week"
-    return f"No change in quality we can be sure of: {_scores(same)} the same, {len(rows) - same} cannot be told"
+    told = f"{_scores(same)} the same, {len(rows) - same}" if same else _scores(len(rows))
+    return f"No change in quality we can be sure of: {told} cannot be told"
 
 
 def _scores(n: int) -> str:

@@ -93,7 +93,7 @@ _MARKS = {
 def _is_ours(row: dict) -> bool:
     if isinstance(row.get("trace"), dict):
         row = row["trace"]
-    return shape_of(row) != "other" and bool(row.keys() & _MARKS) and "run_type" not in row
+    return shape_of(row) != "other" and bool(row.keys() & _MARKS) and not row.keys() & {"run_type", "response_cost", "spend"}
 
 
 def read(item: Input, head: Head) -> Iterator[Record | Bad]:

@@ -78,12 +78,12 @@ def _override(row: dict, correction: Any) -> dict | None:
 
 
 def _metadata(row: dict, source: dict) -> dict | None:
-    """What has no column: the judge's own run, the evaluator's notes, groups; the level of a score on a whole project."""
+    """What has no column: the judge's own run, the evaluator's notes, groups; the experiment that was scored as a whole."""
     notes = {k: v for k, v in chat.mapping(source.get("metadata")).items() if k != "__run" and not chat.is_secret(k)}
     judge = chat.word(chat.mapping(chat.mapping(source.get("metadata")).get("__run")).get("run_id"))
     kept = {**chat.mapping(row.get("extra")), **notes, **{k: row[k] for k in CLOUD_KEYS if row.get(k)}}
     if judge:
         kept["judge_run_id"] = judge
     if not row.get("run_id") and not row.get("trace_id") and not row.get("feedback_thread_id"):
-        kept["level"] = "project"
+        kept["experiment_id"] = row.get("session_id")
     return kept or None

@@ -74,6 +74,7 @@ def enrich(run: dict, prompt: tuple[str | None, str | None]) -> dict | str:
     meta, inputs, outputs = metadata(run), chat.mapping(run.get("inputs")), chat.mapping(run.get("outputs"))
     named, outcome = hub_prompt(meta), _outcome(run, meta)
     own, failed = usage.own(run, meta, outputs), outcome["_status"] == "error"
+    cost = usage.cost(run, own, failed=failed)
     return {
         **run,
         **ids,
@@ -82,7 +83,8 @@ def enrich(run: dict, prompt: tuple[str | None, str | None]) -> dict | str:
         **_model(run, meta, inputs, outputs),
         **usage.tokens(run, own, failed=failed),
         **_retrieved(run, outputs),
-        "_cost": usage.cost(run, own, failed=failed),
+        "_cost": cost,
+        "_usage_flag": "negative" if cost is not None and cost < 0 else None,
         "_first_token_time": _first_token(run),
         "_trace_name": run.get("name") if ids["_parent_id"] is None else None,
         "_prompt_name": named[0] or prompt[0],
