@@ -65,7 +65,8 @@ class Column:
     tried in order until one is not missing. ``type`` is a key of ``schema.ARROW`` and defaults to the canonical column's
     (text for a new one). ``unit`` (s, ms, us, ns) converts a duration to milliseconds. ``values`` renames words of the
     source (compared in lower case); a word not in it becomes ``other`` or, where that is None, stays. ``sql`` replaces all
-    that by an expression over the record's top-level fields (each a text column) for the few rules no path can say.
+    that by an expression over the record's top-level fields (each a text column) for the few rules no path can say;
+    ``needs`` lists those fields, and ``given`` names expressions over them that it uses, computed once for all columns.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Column:
     default: str | None = None
     sql: str | None = None
     needs: Sequence[str] = field(default=())
+    given: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self):
         if self.type is not None and self.type not in SQL:
@@ -131,6 +133,8 @@ def compile_select(
     for at, (top, keys) in enumerate(nested.items()):
         paths = ", ".join(literal(json_path(k)) for k in keys)
         inner.append(f"json_extract_string(llm_object({quote(top)}), [{paths}]) AS _n{at}")
+    given = {name: sql for column in columns for name, sql in column.given.items()}
+    inner += [f"{sql} AS {quote(name)}" for name, sql in given.items()]
     outer, reasons = [], []
     for column in columns:
         value, reason = _column_sql(column, column.type_in(table), nested)

@@ -29,6 +29,8 @@ CREATE OR REPLACE MACRO llm_finish(x) AS CASE WHEN lower(x) IN ('end_turn', 'sto
 """
 
 _PARTS = "coalesce(tokens_cache_read, 0) + coalesce(tokens_cache_write, 0)"
+_IN_PARTS = f"coalesce(tokens_in_parts, {_PARTS})"
+_OUT_PARTS = "coalesce(tokens_out_parts, tokens_reasoning, 0)"
 PRICED = ("cost_list_usd", "cost_usd", "cost_source", "price_version", "price_reason", "own")
 TEXTS = ("input", "output", "system_prompt")
 
@@ -65,10 +67,12 @@ def _typed(table: str, relation: str, drafted: Mapping[str, str], source: str, p
     """Every draft field, a typed null where the source has none; source and project always there."""
     columns = []
     for field in draft_fields(table).values():
-        if field.name in drafted:
-            columns.append(f"{quote(field.name)}")
-        elif field.name in ("source", "project"):
-            columns.append(f"{literal(source if field.name == 'source' else '')} AS {field.name}")
+        if field.name == "source":
+            columns.append(f"coalesce({'source' if 'source' in drafted else 'NULL'}, {literal(source)}) AS source")
+        elif field.name in drafted:
+            columns.append(quote(field.name))
+        elif field.name == "project":
+            columns.append("'' AS project")
         else:
             columns.append(f"NULL::{field.sql} AS {quote(field.name)}")
     columns += [quote(n) for n in extras(table, drafted)] + [quote(p) for p in passing] + ["_reason"]
@@ -85,9 +89,10 @@ def _spans(typed: str, drafted: Mapping[str, str], passing: Sequence[str]) -> st
 def _span_words() -> list[str]:
     kinds = ", ".join(literal(k) for k in KINDS)
     words = [
-        f"CASE WHEN kind IN ({kinds}) THEN kind WHEN kind IS NULL AND (model IS NOT NULL OR model_requested IS NOT NULL OR tokens_in IS NOT NULL) THEN 'llm' ELSE 'chain' END AS kind",
-        "coalesce(CASE WHEN lower(status) IN ('error', 'failed', 'failure') THEN 'error' WHEN status IS NOT NULL THEN 'ok' END,"
-        " CASE WHEN error_class IS NOT NULL OR error_type IS NOT NULL THEN 'error' ELSE 'ok' END) AS status",
+        f"CASE WHEN lower(kind) IN ({kinds}) THEN lower(kind) WHEN kind IS NULL AND (model IS NOT NULL OR model_requested IS NOT NULL OR tokens_in IS NOT NULL) THEN 'llm' ELSE 'chain' END AS kind",
+        "CASE WHEN lower(status) IN ('error', 'failed', 'failure') OR regexp_full_match(status, '[45][0-9][0-9]') THEN 'error'"
+        " WHEN status IS NOT NULL THEN 'ok' WHEN error_class IS NOT NULL OR error_type IS NOT NULL THEN 'error'"
+        " WHEN lower(finish_reason) IN ('error', 'failed') THEN 'error' ELSE 'ok' END AS status",
         "coalesce(project, '') AS project",
         "llm_finish(finish_reason) AS finish_reason",
         "CASE WHEN len(map_keys(metadata)) = 0 THEN NULL ELSE metadata END AS metadata",
@@ -103,7 +108,7 @@ def _span_words() -> list[str]:
 def _usage_rule() -> str:
     """Are the reported parts inside the main counts or beside them? The source's own total decides."""
     tin, tout = "coalesce(tokens_in, 0)", "coalesce(tokens_out, 0)"
-    pin, pout = f"coalesce(tokens_in_parts, {_PARTS})", "coalesce(tokens_out_parts, tokens_reasoning, 0)"
+    pin, pout = _IN_PARTS, _OUT_PARTS
     return f"""CASE WHEN tokens_total IS NULL THEN CASE WHEN usage_rule = 'disjoint' THEN 'both' ELSE 'none' END
         WHEN tokens_total = {tin} + {tout} THEN 'none'
         WHEN tokens_total = {tin} + {tout} + {pin} + {pout} THEN 'both'
@@ -113,19 +118,19 @@ def _usage_rule() -> str:
 
 def _span_columns() -> list[str]:
     ms = "(epoch_us({1}) - epoch_us({0})) / 1000.0"
-    tin = f"CASE WHEN _rule IN ('both', 'in') AND (tokens_in IS NOT NULL OR {_PARTS} > 0) THEN coalesce(tokens_in, 0) + coalesce(tokens_in_parts, {_PARTS}) ELSE tokens_in END"
-    tout = "CASE WHEN _rule IN ('both', 'out') AND (tokens_out IS NOT NULL OR tokens_reasoning > 0) THEN coalesce(tokens_out, 0) + coalesce(tokens_out_parts, tokens_reasoning, 0) ELSE tokens_out END"
+    tin = f"CASE WHEN _rule IN ('both', 'in') AND (tokens_in IS NOT NULL OR {_IN_PARTS} > 0) THEN coalesce(tokens_in, 0) + {_IN_PARTS} ELSE tokens_in END"
+    tout = f"CASE WHEN _rule IN ('both', 'out') AND (tokens_out IS NOT NULL OR {_OUT_PARTS} > 0) THEN coalesce(tokens_out, 0) + {_OUT_PARTS} ELSE tokens_out END"
     classes = ", ".join(literal(c) for c in ERROR_CLASSES)
     told = "concat_ws(' ', error_type, error_message, CASE WHEN finish_reason NOT IN ('stop', 'tool_calls') THEN finish_reason END)"
     made = {
-        "latency_ms": f"CASE WHEN end_time >= start_time THEN {ms.format('start_time', 'end_time')} WHEN end_time < start_time THEN NULL ELSE latency_ms END",
-        "ttft_ms": f"CASE WHEN first_token_time >= start_time THEN {ms.format('start_time', 'first_token_time')} ELSE ttft_ms END",
+        "latency_ms": f"CASE WHEN end_time >= start_time THEN {ms.format('start_time', 'end_time')} WHEN end_time < start_time THEN NULL WHEN latency_ms >= 0 THEN latency_ms END",
+        "ttft_ms": f"CASE WHEN first_token_time >= start_time THEN {ms.format('start_time', 'first_token_time')} WHEN ttft_ms >= 0 THEN ttft_ms END",
         "error_class": f"CASE WHEN status <> 'error' THEN NULL WHEN error_class IN ({classes}) THEN error_class WHEN error_class = 'server_error' THEN 'provider_5xx'"
         f" WHEN error_class IS NOT NULL AND error_type IS NULL AND error_message IS NULL THEN 'other' ELSE llm_error_class({told}, kind) END",
         "tokens_in": tin,
         "tokens_out": tout,
         "usage_flag": f"CASE WHEN least(tokens_in, tokens_out, tokens_cache_read, tokens_cache_write, tokens_reasoning) < 0 THEN 'negative'"
-        f" WHEN _rule = 'mismatch' THEN 'total_mismatch' WHEN {_PARTS} > ({tin}) THEN 'cache_exceeds_input' ELSE usage_flag END",
+        f" WHEN _rule = 'mismatch' THEN 'total_mismatch' WHEN {_PARTS} > coalesce({tin}, 0) THEN 'cache_exceeds_input' ELSE usage_flag END",
         "input_chars": "coalesce(input_chars, length(input))",
         "output_chars": "coalesce(output_chars, length(output))",
         "system_prompt_hash": "coalesce(system_prompt_hash, md5(system_prompt))",
@@ -146,11 +151,11 @@ def _scores(typed: str, drafted: Mapping[str, str], passing: Sequence[str], rate
     named = "".join(f"WHEN name = {literal(n)} THEN {literal(r)} " for n, r in raters.items())
     typed = f"(SELECT * REPLACE (CASE {named}WHEN rater IN ({known}) THEN rater ELSE 'unknown' END AS rater) FROM {typed})"
     number = "llm_number(value_text)"
-    truth = "CASE lower(value_text) WHEN 'true' THEN 1.0 WHEN 'false' THEN 0.0 END"
+    truth = "CASE WHEN lower(value_text) = 'true' THEN 1.0 WHEN lower(value_text) = 'false' THEN 0.0 WHEN lower(data_type) = 'boolean' THEN llm_bool(value_text)::INT END"
     made = {
         "value": f"coalesce(value, {number}, {truth})",
         "label": f"coalesce(label, CASE WHEN {number} IS NULL AND ({truth}) IS NULL THEN value_text END)",
-        "data_type": f"coalesce(lower(data_type), CASE WHEN ({truth}) IS NOT NULL THEN 'boolean' WHEN coalesce(value, {number}) IS NOT NULL THEN 'numeric' ELSE 'categorical' END)",
+        "data_type": f"CASE WHEN lower(data_type) IN ('numeric', 'boolean', 'categorical', 'text') THEN lower(data_type) WHEN ({truth}) IS NOT NULL THEN 'boolean' WHEN coalesce(value, {number}) IS NOT NULL THEN 'numeric' ELSE 'categorical' END",
         "project": "coalesce(project, '')",
         "metadata": "CASE WHEN len(map_keys(metadata)) = 0 THEN NULL ELSE metadata END",
         "created_at": "coalesce(created_at, updated_at)",
@@ -171,7 +176,7 @@ def _scores(typed: str, drafted: Mapping[str, str], passing: Sequence[str], rate
 _REQUIRED = {
     "trace_facts": ("trace_id",),
     "corrections": ("correction_id",),
-    "series": ("name", "time"),
+    "series": ("name", "time", "value"),
     "prompts": ("name", "version"),
     "changes": ("at",),
 }

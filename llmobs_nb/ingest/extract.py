@@ -89,16 +89,16 @@ class Extractor:
 
         ``relation`` must number its rows in a column ``\\x01at``.
         """
-        shape = self._shape(fmt.widened(head, fmt.shapes[fmt.lines]))
+        shape = fmt.widened(head, self._shape(fmt.shapes[fmt.lines]))
         text = f"(SELECT {', '.join(self._as_text(relation, fields_of(shape.columns)))} FROM {relation})"
+        lost: list[tuple[int, str]] = []
         for table, rows in self._tables(shape, text, fmt.source, strict=False, passing=("\x01at",)):
-            lost = [int(at) for at, why in zip(rows["\x01at"].to_pylist(), rows["_reason"].to_pylist(), strict=True) if why is not None]
-            raws = self._raws(relation, lost) if lost else {}
-            kept, bads = _split(rows, lambda at, raws=raws: (file, at + 1, raws[at]))
+            kept, refused = _refused(rows)
+            lost += refused
             tally.keep(table, kept.num_rows)
             yield table, kept
-            for found in bads.values():
-                yield self._quarantine(file, fmt, found, tally)
+        for start in range(0, len(lost), BATCH_ROWS):
+            yield self._quarantine(file, fmt, self._bads(relation, lost[start : start + BATCH_ROWS]), tally)
 
     def _as_text(self, relation: str, names: list[str]) -> Iterator[str]:
         """The columns of a relation as text, nested ones as JSON; a null for one it does not have."""
@@ -113,10 +113,12 @@ class Extractor:
             else:
                 yield f"CAST({quote(name)} AS VARCHAR) AS {quote(name)}"
 
-    def _raws(self, relation: str, lost: list[int]) -> dict[int, str]:
-        listed = ", ".join(str(at) for at in lost)
+    def _bads(self, relation: str, lost: list[tuple[int, str]]) -> list[Bad]:
+        """The refused rows as they stood. The connection must have no open result."""
+        listed = ", ".join(str(at) for at, _ in lost)
         found = self.con.sql(f'SELECT "\x01at", CAST(to_json(t) AS VARCHAR) FROM {relation} t WHERE "\x01at" IN ({listed})').fetchall()
-        return {at: raw_text(raw.encode("utf-8", "replace")) for at, raw in found}
+        raws = {at: raw_text(raw.encode("utf-8", "replace")) for at, raw in found}
+        return [Bad(at + 1, reason, raws[at]) for at, reason in lost]
 
     def slow(self, item: Input, head: Head, fmt: Format, tally: Tally) -> Iterator[tuple[str, pa.Table]]:
         """Canonical tables of a file read record by record; what cannot be kept comes as quarantine tables.
@@ -156,9 +158,13 @@ class Extractor:
                 f"maximum_object_size = {max(longest + 1024, 1 << 20)}, compression = 'none')"
             )
             for table, rows in self._tables(shape, relation, fmt.source, strict=False, passing=("\x01at",)):
-                kept, bads = _split(rows, lambda at: (records[at][0], records[at][1].line, raw_text(encode(records[at][1].data))))
+                kept, refused = _refused(rows)
                 tally.keep(table, kept.num_rows)
                 yield table, kept
+                bads: dict[str, list[Bad]] = {}
+                for at, reason in refused:
+                    file, record = records[at]
+                    bads.setdefault(file, []).append(Bad(record.line, reason, raw_text(encode(record.data))))
                 for file, found in bads.items():
                     yield self._quarantine(file, fmt, found, tally)
 
@@ -247,15 +253,12 @@ def _finite(value) -> bool:
     return True
 
 
-def _split(rows: pa.Table, told) -> tuple[pa.Table, dict[str, list[Bad]]]:
-    """Rows that are kept, and by file what stands behind the others; ``told`` gives file, line and text of a row's number."""
+def _refused(rows: pa.Table) -> tuple[pa.Table, list[tuple[int, str]]]:
+    """Rows that are kept, and (number, reason) of the others."""
     reasons = rows["_reason"]
     plain = rows.drop_columns(["_reason", "\x01at"])
     if reasons.null_count == rows.num_rows:
-        return plain, {}
-    bads: dict[str, list[Bad]] = {}
-    for reason, at in zip(reasons.to_pylist(), rows["\x01at"].to_pylist(), strict=True):
-        if reason is not None:
-            file, line, raw = told(int(at))
-            bads.setdefault(file, []).append(Bad(line, reason, raw))
-    return plain.filter(pc.is_null(reasons)), bads
+        return plain, []
+    lost = rows.filter(pc.is_valid(reasons))
+    pairs = zip(lost["\x01at"].to_pylist(), lost["_reason"].to_pylist(), strict=True)
+    return plain.filter(pc.is_null(reasons)), [(int(at), reason) for at, reason in pairs]

@@ -30,12 +30,21 @@ SMALL_FILE = 4 << 20
 
 @dataclass
 class Ingested:
-    """What one ingest did: per input its format, per table the rows kept, the rows refused with reasons, the commit."""
+    """What one ingest did: per input its format, per table the rows kept, the rows refused with reasons, the commit.
+
+    ``notes`` are sentences that a reader of the data must know, each once: what was left out, what a file cannot tell.
+    """
 
     inputs: list[tuple[str, str]] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
     commit: Commit = field(default_factory=Commit)
+    notes: list[str] = field(default_factory=list)
     seconds: float = 0.0
+
+    def note(self, text: str) -> None:
+        """Remember a note once."""
+        if text not in self.notes:
+            self.notes.append(text)
 
     @property
     def kept(self) -> int:
@@ -82,10 +91,10 @@ def ingest(
     began = time.monotonic()
     told = read_mapping(mapping) if mapping is not None else None
     book = prices if isinstance(prices, PriceBook) else PriceBook(prices)
-    inputs = _recognised(expand(paths), format, told) if paths else []
+    out = Ingested()
+    inputs = _recognised(expand(paths, note=out.note), format, told) if paths else []
     frames = list(frames)
     extra = _extra(told)
-    out = Ingested()
     with store.writing():
         stager = store.stager(extra)
         con = connect(memory=memory, threads=threads, spill=os.path.join(store.root, "_llmobs", "spill"))
@@ -100,12 +109,13 @@ def ingest(
                 run.take_frame(table, frame)
             run.finish()
             _refuse_nothing(out, paths)
-            con.close()
-            out.commit = store.commit(stager.close(), stager, memory=memory, threads=threads)
+            staged = stager.close()
         except BaseException:
-            con.close()
             stager.discard()
             raise
+        finally:
+            con.close()
+        out.commit = store.commit(staged, stager, memory=memory, threads=threads)
         store.note(
             {
                 "inputs": len(out.inputs),
@@ -113,6 +123,7 @@ def ingest(
                 "kept": out.tally.kept,
                 "quarantined": out.tally.quarantined,
                 "duplicates": out.commit.duplicates,
+                "notes": out.notes,
             }
         )
     out.seconds = time.monotonic() - began
@@ -166,9 +177,12 @@ class _Run:
 
     def take(self, item: Input, head: Head, fmt: Format) -> None:
         self.out.inputs.append((item.name, fmt.name))
+        for text in fmt.notes(head):
+            self.out.note(text)
         if fmt.lines and fmt.lines_when(head):
             if head.layout == "parquet":
-                relation = f"(SELECT *, file_row_number AS \"\x01at\" FROM read_parquet({literal(item.path)}, file_row_number = true, hive_partitioning = false))"
+                options = "file_row_number = true, hive_partitioning = false, binary_as_string = true"
+                relation = f'(SELECT * EXCLUDE (file_row_number), file_row_number AS "\x01at" FROM read_parquet({literal(item.path)}, {options}))'
                 self._stage(self.extractor.relational(relation, head, fmt, item.name, self.out.tally))
                 return
             if head.layout == "lines" and item.plain and self._fast(item, head, fmt):
@@ -219,6 +233,7 @@ class _Run:
             raise
         finally:
             self.stager = mine
+        mine.paths += aside.paths
         for name, files in aside.close().items():
             mine.done[name].extend(files)
         self.out.tally.add(tally)

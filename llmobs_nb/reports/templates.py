@@ -76,6 +76,20 @@ def find(name: str | Path) -> Path:
     return folder() / f"{choose('report', str(name), names())}.ipynb"
 
 
+def copy(name: str, into: str | Path) -> Path:
+    """Copy a template into a folder and return the new file. Raises UsageError when it is there already."""
+    source = find(name)
+    target = Path(into) / source.name
+    if target.exists():
+        raise UsageError(f"notebook {terminal(target)} is there already; remove it, or give another folder")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(source.read_bytes())
+    except OSError as error:
+        raise UsageError(f"notebook {terminal(target)} cannot be written ({error.strerror}); give another folder") from error
+    return target
+
+
 def read(path: Path) -> nbformat.NotebookNode:
     """The notebook as a node, any version brought to 4."""
     try:

@@ -78,7 +78,7 @@ class Format:
     :class:`Head`; ``read`` gives records and bad ones; ``shapes`` says how to read each shape. ``lines`` names the shape
     of inputs whose every JSON line (or Parquet row) is one record as it stands: those take the fast path, where the engine
     reads the file itself. ``lines_when`` narrows that to the heads for which it holds. ``widened`` may add columns that
-    only the file's own header tells.
+    only the file's own header tells. ``notes`` says, in whole sentences, what a reader of the file must know.
     """
 
     name: str
@@ -90,3 +90,4 @@ class Format:
     lines: str | None = None
     lines_when: Callable[[Head], bool] = lambda head: True
     widened: Callable[[Head, Shape], Shape] = lambda head, shape: shape
+    notes: Callable[[Head], Sequence[str]] = lambda head: ()

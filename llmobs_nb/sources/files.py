@@ -7,12 +7,13 @@ import gzip
 import io
 import os
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 from ..errors import InputError
 from .base import Input
+from .langfuse import manifests
 
 SKIPPED_FOLDERS = {"_delta_log", "__pycache__", ".git", ".llmobs", "node_modules"}
 SKIPPED_ENDINGS = (".crc", ".lock", ".md", ".txt", ".py", ".ipynb", ".html", ".png")
@@ -20,15 +21,16 @@ SKIPPED_NAMES = ("license", "readme", "truth.json", "_success")
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"PK\x03\x04": "zip", b"PK\x05\x06": "zip"}
 
 
-def expand(paths: Sequence[str | os.PathLike]) -> list[Input]:
+def expand(paths: Sequence[str | os.PathLike], *, note: Callable[[str], None] = lambda text: None) -> list[Input]:
     """Every input behind files, globs and folders, each once, sorted by name within what was named.
 
-    A folder gives its files, subfolders included, but for hidden ones and prose; a zip gives its members.
+    A folder gives its files, subfolders included, but for hidden ones and prose; where manifests of a Langfuse blob export
+    stand in it, of that export only the files they list. A zip gives its members. ``note`` is told what was left out.
     Raises InputError for a path that does not exist or cannot be read, and when nothing is left.
     """
     found: dict[str, Input] = {}
     for path in paths:
-        for file in _files(os.fspath(path)):
+        for file in _files(os.fspath(path), note):
             for item in _inputs(file):
                 found.setdefault(item.name, item)
     if not found:
@@ -37,15 +39,15 @@ def expand(paths: Sequence[str | os.PathLike]) -> list[Input]:
     return list(found.values())
 
 
-def _files(path: str) -> list[str]:
+def _files(path: str, note: Callable[[str], None]) -> list[str]:
     if os.path.isdir(path):
-        return _manifested(path) or [os.path.join(path, name) for name in sorted(_walk(path))]
+        return manifests.committed([os.path.join(path, name) for name in sorted(_walk(path))], note)
     if os.path.exists(path):
-        return [path]
+        return manifests.of_manifest(path, note) if manifests.is_manifest_path(path) else [path]
     matches = sorted(glob.glob(path, recursive=True)) if glob.has_magic(path) else []
     if not matches:
         raise InputError(f"path {path!r} does not exist; name a file, a glob or a folder that holds exports")
-    return [f for m in matches for f in (_files(m) if os.path.isdir(m) else [m])]
+    return manifests.committed([f for m in matches for f in (_files(m, note) if os.path.isdir(m) else [m])], note)
 
 
 def _walk(folder: str) -> Iterator[str]:
@@ -55,13 +57,6 @@ def _walk(folder: str) -> Iterator[str]:
             low = name.lower()
             if not name.startswith(".") and not low.endswith(SKIPPED_ENDINGS) and not low.startswith(SKIPPED_NAMES):
                 yield os.path.relpath(os.path.join(root, name), folder)
-
-
-def _manifested(folder: str) -> list[str]:
-    """The files that a Langfuse blob export's manifests commit, in order; empty where there is no manifest."""
-    from .langfuse.export import manifest_files
-
-    return manifest_files(folder)
 
 
 def _inputs(path: str) -> Iterator[Input]:

@@ -1,8 +1,8 @@
 """Upsert by identity: which version of a row wins, and which files must be written anew for it.
 
 The winner does not depend on the order in which versions arrive: newest ``updated_at``, then ``end_time``, then the row
-with most texts, then the texts' hashes (so that a span and its payload are of one version), then the row that knows most,
-then a hash of its content. A row keeps the day under which it was first stored.
+with most and longest texts (so that a span and its payload are of one version), then the row that knows most, then a hash of
+its content. A row keeps the day under which it was first stored.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from .stage import Stager
 
 # Not part of what the source said: they may differ between two readings of the same row.
 DERIVED = ("day", "own", "cost_list_usd", "cost_usd", "cost_source", "price_version", "price_reason", "usage_flag")
-# The hashes of a row's texts, in the table that has the texts and in the one that only has their hashes.
+# What both tables know of a row's texts: whether there is one, how long it is.
 _TEXTS = {
-    "spans": ("input_hash", "output_hash", "system_prompt_hash"),
-    "payloads": ("md5(input)", "md5(output)", "md5(system_prompt)"),
+    "spans": (("input_hash", "output_hash", "system_prompt_hash"), ("input_chars", "output_chars")),
+    "payloads": (("input", "output", "system_prompt"), ("length(input)", "length(output)")),
 }
 
 
@@ -41,48 +41,63 @@ def merge(con, files: DeltaFiles, staged: list[NewFile], current: list[str], sta
     ``touched`` is a relation of (source, project, trace_id) whose spans need settling though no staged span is theirs.
     """
     table, extra = files.table, stager.extra.get(files.table.name, {})
-    both = parquet([*(f.path for f in staged), *current], table, extra, rows=True)
-    _find_losers(con, table, extra, staged, current, both)
+    new = [f.path for f in staged]
+    hit = _find_hot(con, table, extra, new, current)
+    both = parquet([*new, *hit], table, extra, rows=True)
+    _find_losers(con, table, extra, hit, both)
     out = Merged()
     counts = con.sql("SELECT count(*) FILTER (NOT stored), count(*) FILTER (stored) FROM losers WHERE place > 1").fetchall()[0]
     out.duplicates, out.updated = counts[0], counts[1]
     con.execute("CREATE OR REPLACE TEMP TABLE resettled (filename VARCHAR, row BIGINT)")
     if table.name == "spans":
-        settle.settle(con, both, [f.path for f in staged], stager, stored=bool(current), touched=touched)
+        settle.settle(con, new, current, extra, stager, touched=touched)
     _move_days(con, files, stager, both)
     out.change = rewrite(con, files, staged, current, extra)
     out.change.add += [f for f in stager.close().get(table.name, []) if f.rows]
     return out
 
 
-def _find_losers(con, table: Table, extra: dict[str, str], staged: list[NewFile], current: list[str], both: str) -> None:
+def _find_hot(con, table: Table, extra: dict[str, str], new: list[str], current: list[str]) -> list[str]:
+    """Temp table ``hot``: keys of rows that are staged twice or stored already; the stored files that hold any."""
+    key = f"hash({', '.join(quote(c) for c in table.identity)})"
+    staged = parquet(new, table, extra)
+    con.execute(f"CREATE OR REPLACE TEMP TABLE hot AS SELECT {key} AS h FROM {staged} GROUP BY ALL HAVING count(*) > 1")
+    if not current:
+        return []
+    con.execute(f"""CREATE OR REPLACE TEMP TABLE stored_hot AS SELECT DISTINCT {key} AS h, filename
+        FROM {parquet(current, table, extra, rows=True)} WHERE {key} IN (SELECT {key} FROM {staged})""")
+    con.execute("INSERT INTO hot SELECT DISTINCT h FROM stored_hot")
+    return [r[0] for r in con.sql("SELECT DISTINCT filename FROM stored_hot ORDER BY 1").fetchall()]
+
+
+def _find_losers(con, table: Table, extra: dict[str, str], current: list[str], both: str) -> None:
     """Temp table ``losers``: the rows (file, row number) that another version of the same row beats, or that must move."""
     con.execute("CREATE OR REPLACE TEMP TABLE losers (filename VARCHAR, row BIGINT, place BIGINT, stored BOOLEAN, home DATE)")
-    key = f"hash({', '.join(quote(c) for c in table.identity)})"
-    new = parquet([f.path for f in staged], table, extra)
-    con.execute(f"CREATE OR REPLACE TEMP TABLE hot AS SELECT {key} AS h FROM {new} GROUP BY ALL HAVING count(*) > 1")
-    if current:
-        old = parquet(current, table, extra)
-        con.execute(f"INSERT INTO hot SELECT DISTINCT {key} FROM {old} WHERE {key} IN (SELECT {key} FROM {new})")
     if con.sql("SELECT count(*) FROM hot").fetchall()[0][0] == 0:
         return
+    key = f"hash({', '.join(quote(c) for c in table.identity)})"
     told = [settle.restored(n) if table.name == "spans" else quote(n) for n in _told(table, extra)]
     content = "md5(concat_ws(chr(31), " + ", ".join(f"coalesce(({c})::VARCHAR, chr(30))" for c in told) + "))"
     filled = " + ".join(f"(({c}) IS NOT NULL)::INT" for c in told)
-    texts = _TEXTS.get(table.name, ())
-    worded = " + ".join(f"(({t}) IS NOT NULL)::INT" for t in texts) or "0"
-    words = "concat_ws('|', " + ", ".join(f"coalesce({t}, '')" for t in texts or ("NULL",)) + ")"
-    order = ", ".join([*(f"{quote(c)} DESC NULLS LAST" for c in table.newest), "worded DESC, words DESC, filled DESC, content DESC, stored DESC, filename, row"])
+    newest = [f"{quote(c)} DESC NULLS LAST" for c in table.newest]
+    order = ", ".join([*newest, "worded DESC", "filled DESC", "content DESC", "stored DESC", "filename", "row"])
     ident = ", ".join(quote(c) for c in table.identity)
     day = "day" if table.partitioned else "NULL::DATE"
     inside = f"filename IN ({', '.join(literal(c) for c in current)})" if current else "false"
     con.execute(f"""
         CREATE OR REPLACE TEMP TABLE losers AS
         WITH v AS (SELECT filename, file_row_number AS row, {ident}, {_plain(table.newest, table.identity)}
-                     {day} AS held, {inside} AS stored, {worded} AS worded, {words} AS words, {content} AS content, {filled} AS filled FROM {both} WHERE {key} IN (SELECT h FROM hot)),
+                     {day} AS held, {inside} AS stored, {_worded(table)} AS worded, {content} AS content, {filled} AS filled FROM {both} WHERE {key} IN (SELECT h FROM hot)),
              r AS (SELECT *, row_number() OVER (PARTITION BY {ident} ORDER BY {order}) AS place,
                      coalesce(min(CASE WHEN stored THEN held END) OVER (PARTITION BY {ident}), min(held) OVER (PARTITION BY {ident})) AS home FROM v)
         SELECT filename, row, place, stored, home FROM r WHERE place > 1 OR held IS DISTINCT FROM home""")
+
+
+def _worded(table: Table) -> str:
+    """SQL for how much text a version has: a list that compares like its members, the first first."""
+    there, lengths = _TEXTS.get(table.name, ((), ()))
+    count = " + ".join(f"({t} IS NOT NULL)::BIGINT" for t in there) or "0::BIGINT"
+    return f"[{', '.join([count, *(f'coalesce({x}, -1)' for x in lengths)])}]"
 
 
 def _plain(names: tuple[str, ...], but: tuple[str, ...]) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from ..columns import literal, quote
+from ..engine.duck import parquet
 from ..schema import MODEL_KINDS, SPANS
 from .stage import Stager
 
@@ -31,13 +32,13 @@ def restored(name: str) -> str:
     return f"CASE WHEN map_contains(own, {literal(name)}) THEN TRY_CAST({own} AS {SPANS[name].sql}) ELSE {quote(name)} END"
 
 
-def settle(con, both: str, staged: list[str], stager: Stager, *, stored: bool, touched: str | None = None) -> None:
-    """Find the spans of touched traces that must change, mark their stored rows as lost and stage the new ones.
+def settle(con, staged: list[str], current: list[str], extra: dict[str, str], stager: Stager, *, touched: str | None = None) -> None:
+    """Find the spans of touched traces that must change, mark their rows as lost and stage the new ones.
 
-    ``both`` is the relation of staged and stored spans with ``filename`` and ``file_row_number``; ``losers`` is extended.
-    ``stored`` says whether any are stored.
+    ``staged`` and ``current`` are the files that come and the stored ones; ``losers`` is extended. ``touched`` is a relation
+    of further traces to settle.
     """
-    _view_of_touched(con, both, staged, stored, touched)
+    both = _touched_spans(con, staged, current, extra, touched)
     _inheritance(con)
     _rollups(con)
     con.execute(f"CREATE OR REPLACE TEMP TABLE resettled AS {_changed_sql()}")
@@ -52,19 +53,32 @@ def settle(con, both: str, staged: list[str], stager: Stager, *, stored: bool, t
     con.execute("INSERT INTO losers BY NAME SELECT filename, row, 0 AS place, false AS stored FROM resettled")
 
 
-def _view_of_touched(con, both: str, staged: list[str], stored: bool, touched: str | None) -> None:
-    """Temp view ``touched_spans``: the surviving spans of every trace that has a staged span or a new fact."""
-    listed = ", ".join(literal(p) for p in staged) or "''"
+def _touched_spans(con, staged: list[str], current: list[str], extra: dict[str, str], touched: str | None) -> str:
+    """``touched_spans``: the surviving spans of every trace that has a staged span or a new fact; the rows they come from."""
     more = f" UNION SELECT {_TRACE} FROM {touched}" if touched else ""
-    con.execute(f"CREATE OR REPLACE TEMP TABLE touched AS SELECT DISTINCT {_TRACE} FROM {both} WHERE filename IN ({listed}){more}")
-    semi = f"SEMI JOIN touched USING ({_TRACE})" if stored else ""
+    con.execute(f"CREATE OR REPLACE TEMP TABLE touched AS SELECT DISTINCT {_TRACE} FROM {parquet(staged, SPANS, extra)}{more}")
+    near = _files_of_touched(con, current, extra)
+    both = parquet([*staged, *near], SPANS, extra, rows=True)
+    semi = f"SEMI JOIN touched USING ({_TRACE})" if near else ""
     beaten = "SELECT 1 FROM losers l WHERE l.place > 1 AND l.filename = b.filename AND l.row = b.file_row_number"
     alive = f"WHERE NOT EXISTS ({beaten})" if con.sql("SELECT count(*) FROM losers").fetchall()[0][0] else ""
     columns = ", ".join(f"{restored(c)} AS {quote(c)}" for c in (*INHERITED, *ROLLED))
     now = ", ".join(f"{quote(c)} AS {quote('now_' + c)}" for c in (*INHERITED, *ROLLED))
-    con.execute(f"""CREATE OR REPLACE TEMP VIEW touched_spans AS
-        SELECT {_TRACE}, span_id, parent_id, kind, start_time, is_root, {columns}, {now}, own, filename, file_row_number AS row
-        FROM {both} b {semi} {alive}""")
+    found = f"""SELECT {_TRACE}, span_id, parent_id, kind, start_time, is_root, {columns}, {now}, own, filename, file_row_number AS row
+        FROM {both} b {semi} {alive}"""
+    # A first load reads its own files as they are; what is picked out of a store is read once and kept.
+    if near:
+        con.execute(f"CREATE OR REPLACE TEMP TABLE picked AS {found}")
+    con.execute(f"CREATE OR REPLACE TEMP VIEW touched_spans AS {'FROM picked' if near else found}")
+    return both
+
+
+def _files_of_touched(con, current: list[str], extra: dict[str, str]) -> list[str]:
+    """The stored files that hold spans of touched traces."""
+    if not current:
+        return []
+    found = con.sql(f"SELECT DISTINCT filename FROM {parquet(current, SPANS, extra, rows=True)} SEMI JOIN touched USING ({_TRACE}) ORDER BY 1")
+    return [r[0] for r in found.fetchall()]
 
 
 def _inheritance(con) -> None:

@@ -40,6 +40,7 @@ class Stager:
         self.sheets: OrderedDict[tuple[str, str | None], _Sheet] = OrderedDict()
         self.done: dict[str, list[NewFile]] = {name: [] for name in TABLES}
         self.buffered = 0
+        self.paths: list[str] = []
 
     def schema(self, name: str) -> pa.Schema:
         extra = [pa.field(n, ARROW[t]) for n, t in self.extra.get(name, {}).items()]
@@ -59,7 +60,9 @@ class Stager:
     def _take(self, name: str, day: str | None, rows: pa.Table) -> None:
         sheet = self.sheets.get((name, day))
         if sheet is None:
-            sheet = self.sheets[(name, day)] = _Sheet(NewFile(self.files[name].new_path(day), day, 0))
+            path = self.files[name].new_path(day)
+            self.paths.append(path)
+            sheet = self.sheets[(name, day)] = _Sheet(NewFile(path, day, 0))
         self.sheets.move_to_end((name, day))
         part = _fit(rows, self.schema(name))
         sheet.parts.append(part)
@@ -103,18 +106,16 @@ class Stager:
         return {name: files for name, files in finished.items() if files}
 
     def discard(self) -> None:
-        """Forget everything staged and remove its files."""
+        """Forget everything staged and remove its files; not once a commit has begun, which may name them."""
         for sheet in self.sheets.values():
             if sheet.writer is not None:
                 sheet.writer.close()
-                self.done.setdefault("spans", []).append(sheet.file)
         self.sheets.clear()
         self.buffered = 0
-        for files in self.done.values():
-            for file in files:
-                if os.path.exists(file.path):
-                    os.remove(file.path)
-            files.clear()
+        self.done = {name: [] for name in TABLES}
+        for path in self.paths:
+            if os.path.exists(path):
+                os.remove(path)
 
 
 # Texts are most of the bytes: level 1 costs half the CPU of level 3 and a sixth more space (measured).

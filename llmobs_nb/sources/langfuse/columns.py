@@ -26,7 +26,7 @@ def _json(text: str) -> str:
 
 
 def _either(camel: str, snake: str) -> str:
-    return f'coalesce(llm_blank("{camel}"), llm_blank({snake}))'
+    return f'coalesce(llm_blank("{camel}"), llm_blank("{snake}"))'
 
 
 def _entries(camel: str, snake: str) -> str:
@@ -45,43 +45,42 @@ def _one_of(names: tuple[str, ...]) -> str:
 
 
 # A bucket's side is told by its name, as Langfuse does; buckets are exclusive, so those of one meaning add up.
-_BUCKETS = _entries("usageDetails", "usage_details")
-_CACHE, _WROTE = "contains(lower(e.key), 'cach')", "(contains(lower(e.key), 'creation') OR contains(lower(e.key), 'write'))"
-_THOUGHT = "regexp_matches(e.key, 'reason|think|thought', 'i')"
-_OUT = f"(regexp_matches(e.key, 'output|^completion', 'i') OR {_THOUGHT})"
-_IN = f"(NOT {_OUT} AND (regexp_matches(e.key, 'input|^prompt', 'i') OR {_CACHE}))"
-_CACHED = f"coalesce({_sum(_BUCKETS, _CACHE)}, 0) > 0"
+_CACHE, _WROTE = "contains(e.key, 'cach')", "(contains(e.key, 'creation') OR contains(e.key, 'write'))"
+_THOUGHT = "(contains(e.key, 'reason') OR contains(e.key, 'think') OR contains(e.key, 'thought'))"
+_OUT = f"(contains(e.key, 'output') OR e.key LIKE 'completion%' OR {_THOUGHT})"
+_IN = f"(NOT {_OUT} AND (contains(e.key, 'input') OR e.key LIKE 'prompt%' OR {_CACHE}))"
+_UNIT = "upper(coalesce(json_extract_string(llm_object(usage), '$.unit'), 'TOKENS')) = 'TOKENS'"
+_GIVEN = {"_buckets": _entries("usageDetails", "usage_details"), "_older": f"CASE WHEN {_UNIT} THEN llm_object(usage) END"}
 
 
-def _count(expression: str) -> str:
-    return f"CAST(round({expression}) AS BIGINT)"
+def _tokens(name: str, buckets: str, older: str = "NULL") -> Column:
+    """A count summed over the buckets that a condition picks, else what an older API says."""
+    sql = f"CAST(round(coalesce({_sum('_buckets', buckets)}, {older})) AS BIGINT)"
+    return Column(name, sql=sql, needs=_USAGE, given=_GIVEN)
 
 
-def _side(names: tuple[str, ...], older: str, oldest: str) -> Column:
-    """The main bucket of a side, else the count of an older API, which says 0 where nothing was counted."""
-    unit = "upper(coalesce(json_extract_string(llm_object(usage), '$.unit'), 'TOKENS')) = 'TOKENS'"
-    earlier = f"CASE WHEN {unit} THEN nullif(llm_number(json_extract_string(llm_object(usage), '$.{older}')), 0) END"
-    found = f"coalesce({_sum(_BUCKETS, _one_of(names))}, {earlier}, nullif(llm_number(\"{oldest}\"), 0))"
-    return Column({"input": "tokens_in", "output": "tokens_out", "total": "tokens_total"}[older], sql=_count(found), needs=_USAGE)
+def _older(key: str, oldest: str) -> str:
+    """The count of an older API, which says 0 where nothing was counted."""
+    return f"nullif(llm_number(json_extract_string(_older, '$.{key}')), 0), nullif(llm_number(\"{oldest}\"), 0)"
 
 
 # A total of 0 beside empty details means that nothing was priced, not that it was free; -1 stands for "not asked for".
-_PRICES = _entries("costDetails", "cost_details")
-_COST = f"""CASE WHEN llm_number(coalesce("totalCost", total_cost)) < 0 THEN NULL ELSE coalesce(
-  {_sum(_PRICES, "e.key = 'total'")},
-  nullif(llm_number(coalesce("totalCost", total_cost)), 0), nullif(llm_number("calculatedTotalCost"), 0),
-  {_sum(_PRICES, "e.key <> 'total'")}) END"""
+_COST = f"""CASE WHEN llm_number(_total_cost) < 0 THEN NULL ELSE coalesce(
+  llm_number(json_extract_string(llm_object(_cost_details), '$.total')),
+  nullif(llm_number(_total_cost), 0), nullif(llm_number("calculatedTotalCost"), 0),
+  CASE WHEN _cost_details <> '{{}}' THEN {_sum(_entries("costDetails", "cost_details"), "e.key <> 'total'")} END) END"""
+_COST_GIVEN = {"_cost_details": _json(_either("costDetails", "cost_details")), "_total_cost": _either("totalCost", "total_cost")}
 
-# An inclusive input that the application sent beside cache buckets: Langfuse adds the cached tokens' price to the full one.
-_TWICE = f"""CASE WHEN {_CACHED} AND {_sum(_BUCKETS, _one_of(_TOTAL))} = coalesce({_sum(_BUCKETS, _one_of(_MAIN_IN))}, 0)
-  + coalesce({_sum(_BUCKETS, _one_of(_MAIN_OUT))}, 0) THEN 'cache_counted_twice' END"""
+# An input that the application sent with the cached tokens inside: Langfuse adds their price to that of the whole.
+_TWICE = f"""CASE WHEN {_sum("_buckets", _CACHE)} > 0 AND {_sum("_buckets", _one_of(_TOTAL))} =
+  coalesce({_sum("_buckets", _one_of(_MAIN_IN))}, 0) + coalesce({_sum("_buckets", _one_of(_MAIN_OUT))}, 0) THEN 'cache_counted_twice' END"""
 
 # Version 4 of the SDK wrote str(True), version 5 writes JSON.
-_METADATA = """CASE WHEN contains(metadata, '"True"') OR contains(metadata, '"False"')
-  THEN map_from_entries(list_transform(map_entries(llm_map(metadata)), lambda e: {'k': e.key, 'v': CASE e.value
-    WHEN 'True' THEN 'true' WHEN 'False' THEN 'false' ELSE e.value END})) ELSE llm_map(metadata) END"""
+_METADATA = r"""llm_map(CASE WHEN contains(metadata, '"True"') OR contains(metadata, '"False"')
+  THEN regexp_replace(regexp_replace(metadata, ':\s*"True"', ':"true"', 'g'), ':\s*"False"', ':"false"', 'g') ELSE metadata END)"""
 
-_PARAMETERS = _json(_either("modelParameters", "model_parameters"))
+_MODEL_PARAMS = "CASE WHEN json_valid(_params) THEN _params ELSE CAST(to_json(_params) AS VARCHAR) END"
+_PARAMS_GIVEN = {"_params": _json(_either("modelParameters", "model_parameters"))}
 
 
 OBSERVATION = [
@@ -102,8 +101,7 @@ OBSERVATION = [
     Column("status", "level", values={"error": "error"}, other="ok"),
     Column("error_message", "statusMessage", also=("status_message",)),
     Column("model", "model", also=("providedModelName", "provided_model_name")),
-    Column("model_params", sql=f"CASE WHEN json_valid({_PARAMETERS}) THEN {_PARAMETERS} ELSE to_json({_PARAMETERS})::VARCHAR END",
-           needs=("modelParameters", "model_parameters")),
+    Column("model_params", sql=_MODEL_PARAMS, needs=("modelParameters", "model_parameters"), given=_PARAMS_GIVEN),
     Column("finish_reason", "modelParameters.finishReason", also=("modelParameters.finish_reason", "metadata.finish_reason")),
     Column("provider", "metadata.ls_provider", also=(
         ("modelParameters", "system"), ("metadata", "attributes", "gen_ai.provider.name"), ("metadata", "attributes", "gen_ai.system"),
@@ -112,23 +110,23 @@ OBSERVATION = [
     Column("prompt_version", "promptVersion", also=("prompt_version",)),
     Column("input", "input"),
     Column("output", "output"),
-    _side(_MAIN_IN, "input", "promptTokens"),
-    _side(_MAIN_OUT, "output", "completionTokens"),
-    _side(_TOTAL, "total", "totalTokens"),
-    Column("tokens_cache_read", sql=_count(_sum(_BUCKETS, f"{_CACHE} AND NOT {_WROTE}")), needs=_USAGE),
-    Column("tokens_cache_write", sql=_count(_sum(_BUCKETS, f"{_CACHE} AND {_WROTE}")), needs=_USAGE),
-    Column("tokens_reasoning", sql=_count(_sum(_BUCKETS, _THOUGHT)), needs=_USAGE),
-    Column("tokens_in_parts", sql=_count(_sum(_BUCKETS, f"{_IN} AND NOT {_one_of(_MAIN_IN)}")), needs=_USAGE),
-    Column("tokens_out_parts", sql=_count(_sum(_BUCKETS, f"{_OUT} AND NOT {_one_of(_MAIN_OUT)}")), needs=_USAGE),
+    _tokens("tokens_in", _one_of(_MAIN_IN), _older("input", "promptTokens")),
+    _tokens("tokens_out", _one_of(_MAIN_OUT), _older("output", "completionTokens")),
+    _tokens("tokens_total", _one_of(_TOTAL), _older("total", "totalTokens")),
+    _tokens("tokens_cache_read", f"{_CACHE} AND NOT {_WROTE}"),
+    _tokens("tokens_cache_write", f"{_CACHE} AND {_WROTE}"),
+    _tokens("tokens_reasoning", _THOUGHT),
+    _tokens("tokens_in_parts", f"{_IN} AND NOT {_one_of(_MAIN_IN)}"),
+    _tokens("tokens_out_parts", f"{_OUT} AND NOT {_one_of(_MAIN_OUT)}"),
     Column("usage_rule", default="disjoint"),
-    Column("usage_flag", sql=_TWICE, needs=_USAGE),
-    Column("cost_recorded_usd", sql=_COST, needs=_COSTS),
+    Column("usage_flag", sql=_TWICE, needs=_USAGE, given=_GIVEN),
+    Column("cost_recorded_usd", sql=_COST, needs=_COSTS, given=_COST_GIVEN),
     Column("user_id", "userId", also=("user_id",)),
     Column("session_id", "sessionId", also=("session_id",)),
     Column("environment", "environment"),
     Column("release", "release"),
     Column("app_version", "version"),
-    Column("tags", sql=f'llm_texts({_json("coalesce(llm_blank(tags), llm_blank(" + chr(34) + "traceTags" + chr(34) + "))")})', needs=("tags", "traceTags")),
+    Column("tags", sql="llm_texts(_tags)", needs=("tags", "traceTags"), given={"_tags": _json(_either("tags", "traceTags"))}),
     Column("metadata", sql=_METADATA, needs=("metadata",)),
     Column("tool_name", sql="CASE WHEN upper(type) = 'TOOL' THEN llm_blank(name) END", needs=("type", "name")),
     Column("updated_at", "updatedAt", also=("updated_at",)),

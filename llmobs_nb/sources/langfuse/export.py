@@ -2,48 +2,35 @@
 
 from __future__ import annotations
 
-import glob
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from ..base import Bad, Format, Head, Input, Record, Shape
 from ..reading import embedded, rows
-from . import columns
+from . import columns, manifests
+from .records import correction, score
 
 _TRACE_FIELDS = {
     "projectId": "projectId", "name": "traceName", "userId": "userId", "sessionId": "sessionId", "release": "release",
     "environment": "environment", "tags": "tags",
 }  # fmt: skip
 _UI_EXPORT = re.compile(r"\d{10,}-lf-(?P<table>[a-z_]+)-export-(?P<project>[^.!/\\]+)\.")
-_NOT_READ = "not a span, score or trace"
-
-
-def manifest_files(folder: str) -> list[str]:
-    """The files that the manifests of a blob export in ``folder`` list and that are there, in order; [] without manifests."""
-    found: dict[str, None] = {}
-    for manifest in sorted(glob.glob(os.path.join(glob.escape(folder), "**", "manifests", "*.json"), recursive=True)):
-        try:
-            with open(manifest, encoding="utf-8") as stream:
-                listed = [f["key"] for f in json.load(stream)["files"]]
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
-        root = os.path.dirname(os.path.dirname(manifest))
-        for key in listed:
-            if path := _locate(root, str(key)):
-                found[path] = None
-    return list(found)
-
-
-def _locate(root: str, key: str) -> str | None:
-    """The local file of an object key: the download may have kept all, some or none of the key's folders."""
-    parts = key.split("/")
-    for at in range(len(parts)):
-        path = os.path.normpath(os.path.join(root, *parts[at:]))
-        if path.startswith(os.path.normpath(root) + os.sep) and os.path.isfile(path):
-            return path
-    return None
+_TARGETS = {"traceId", "trace_id", "subject", "sessionId", "session_id", "observationId", "observation_id", "datasetRunId"}
+_MARKS = {
+    "projectId", "parentObservationId", "parent_observation_id", "usageDetails", "usage_details", "costDetails", "bookmarked",
+    "provided_model_name", "providedModelName", "statusMessage", "dataType", "string_value", "stringValue", "datasetRunId",
+    "completionStartTime", "executionTraceId", "dataset_run_id", "traceName", "trace_name",
+}  # fmt: skip
+# What else the API and the UI export, told by keys that only it has.
+_OTHERS = (
+    ("a score config", {"isArchived"}), ("an annotation queue", {"scoreConfigIds"}), ("an annotation queue item", {"queueId", "objectType"}),
+    ("a comment", {"objectType", "content"}), ("an experiment item", {"experimentItemId"}), ("an experiment", {"itemCount", "datasetId"}),
+    ("a dataset item", {"datasetId", "expectedOutput"}), ("a dataset item", {"sourceTraceId"}), ("a dataset", {"inputSchema"}),
+    ("a list of prompt versions", {"versions", "labels"}), ("a model price", {"matchPattern"}), ("a row of metrics", {"time_dimension"}),
+    ("a session", {"countTraces"}), ("a session", {"sessionDuration"}),
+)  # fmt: skip
 
 
 def shape_of(row: dict) -> str:
@@ -51,9 +38,9 @@ def shape_of(row: dict) -> str:
     keys = row.keys()
     if isinstance(row.get("trace"), dict) or _has_nested(row):
         return "document"
-    if keys & {"startTime", "start_time"} and keys & {"traceId", "trace_id"} and not keys & {"experimentItemId"}:
+    if keys & {"startTime", "start_time"} and keys & {"traceId", "trace_id"} and "experimentItemId" not in keys:
         return "observation"
-    if "name" in keys and keys & {"dataType", "data_type", "stringValue", "string_value"} and keys & {"value", "stringValue"} and keys & _TARGETS:
+    if "name" in keys and keys & {"dataType", "data_type", "stringValue", "string_value"} and keys & _TARGETS:
         kind = row.get("dataType") or row.get("data_type")
         return "correction" if str(kind).upper() == "CORRECTION" else "score"
     if "id" in keys and "timestamp" in keys and keys & {"userId", "user_id", "sessionId", "session_id", "bookmarked"}:
@@ -61,53 +48,50 @@ def shape_of(row: dict) -> str:
     return "other"
 
 
-_TARGETS = {"traceId", "trace_id", "subject", "sessionId", "session_id", "observationId", "observation_id"}
-
-
 def _has_nested(row: dict) -> bool:
     nested = [v for k in ("observations", "scores") for v in [row.get(k)] if isinstance(v, list)]
-    return "id" in row and any(isinstance(e, dict) for v in nested for e in v)
+    return "id" in row and "startTime" not in row and any(isinstance(e, dict) for v in nested for e in v)
 
 
-def _pages(row: dict) -> list[dict] | None:
-    """The records of a document that holds several API answers, each an object with ``data``."""
+def _pages(row: dict) -> list[dict]:
+    """The records of an object: those of the several API answers it holds, else itself."""
+    if shape_of(row) != "other":
+        return [row]
     pages = [v["data"] for v in row.values() if isinstance(v, dict) and isinstance(v.get("data"), list)]
-    return [r for page in pages for r in page if isinstance(r, dict)] if pages else None
+    return [r for page in pages for r in page if isinstance(r, dict)] if pages else [row]
 
 
 def sniff(head: Head) -> bool:
     """Whether an input is Langfuse's: by its first records, a CSV or Parquet header, or the export's file name."""
-    samples = [r for v in head.values if isinstance(v, dict) for r in (_pages(v) or [v])]
+    return any(_is_ours(r) for r in _samples(head)) or _ui_export(head.name) is not None
+
+
+def _samples(head: Head) -> list[dict]:
     if head.header:
-        samples = [dict.fromkeys(head.header)]
-    return any(_is_ours(r) for r in samples) or _UI_EXPORT.search(os.path.basename(head.name)) is not None
+        return [dict.fromkeys(head.header)]
+    return [r for v in head.values if isinstance(v, dict) for r in _pages(v)]
 
 
-_MARKS = {
-    "projectId", "parentObservationId", "parent_observation_id", "usageDetails", "usage_details", "costDetails", "bookmarked",
-    "provided_model_name", "providedModelName", "statusMessage", "dataType", "string_value", "stringValue", "datasetRunId",
-    "completionStartTime", "executionTraceId", "dataset_run_id", "traceName", "trace_name",
-}  # fmt: skip
+def _ui_export(name: str) -> re.Match | None:
+    return _UI_EXPORT.search(os.path.basename(name))
 
 
 def _is_ours(row: dict) -> bool:
     if isinstance(row.get("trace"), dict):
         row = row["trace"]
-    return shape_of(row) != "other" and bool(row.keys() & _MARKS) and not row.keys() & {"run_type", "response_cost", "spend"}
+    return shape_of(row) != "other" and bool(row.keys() & _MARKS) and "run_type" not in row
 
 
 def read(item: Input, head: Head) -> Iterator[Record | Bad]:
     """Every observation, score, correction and trace of a file; nested ones take what their trace says."""
-    project = _UI_EXPORT.search(os.path.basename(item.name))
+    export = _ui_export(item.name)
+    project = {"projectId": export["project"]} if export else {}
     for one in rows(item, head):
         if isinstance(one, Bad):
             yield one
             continue
-        line, row = one
-        for record in _pages(row) or [row]:
-            if project and not record.get("projectId"):
-                record = record | {"projectId": project["project"]}
-            yield from _records(line, record)
+        for record in _pages(one[1]):
+            yield from _records(one[0], record if record.get("projectId") else record | project)
 
 
 def _records(line: int, row: dict) -> Iterator[Record | Bad]:
@@ -115,40 +99,58 @@ def _records(line: int, row: dict) -> Iterator[Record | Bad]:
     if shape == "document":
         yield from _document(line, row)
     elif shape == "score":
-        yield Record("score", line, _score(row))
+        yield Record("score", line, score(row))
     elif shape == "correction":
-        yield Record("correction", line, row | _subject(row))
+        yield Record("correction", line, correction(row))
     elif shape == "other":
-        yield Bad(line, _NOT_READ, json.dumps(row, default=str))
+        yield Bad(line, f"not a span, score or trace: {_what(row)}", json.dumps(row, default=str))
     else:
         yield Record(shape, line, row)
 
 
+def _what(row: dict) -> str:
+    return next((what for what, keys in _OTHERS if keys <= row.keys()), "an unknown record")
+
+
 def _document(line: int, row: dict) -> Iterator[Record | Bad]:
     """A trace with its observations and scores; the full observations stand beside the trace where both are given."""
-    trace = row["trace"] if isinstance(row.get("trace"), dict) else row
-    nested = row.get("observations") if isinstance(row.get("trace"), dict) else None
-    observations = nested or trace.get("observations") or []
+    outer = isinstance(row.get("trace"), dict)
+    trace = row["trace"] if outer else row
+    if outer and not trace.get("projectId") and row.get("projectId"):
+        trace = trace | {"projectId": row["projectId"]}
     yield Record("trace", line, {k: v for k, v in trace.items() if k not in ("observations", "scores", "corrections")})
-    for observation in observations:
-        if not isinstance(observation, dict):
-            if not isinstance(observation, str):
-                yield Bad(line, "not an observation", json.dumps(observation))
-            continue
-        yield from _of_trace(line, observation, trace)
-    for score in _dicts(trace.get("scores")) + _dicts(trace.get("corrections")) + _dicts(row.get("scores") if row is not trace else None):
-        yield from _records(line, {"traceId": trace.get("id")} | score)
+    observations = (row.get("observations") if outer else None) or trace.get("observations")
+    for observation in _listed(observations):
+        if isinstance(observation, dict):
+            yield _of_trace(line, observation, trace)
+        elif not isinstance(observation, str):
+            yield Bad(line, "not an observation", json.dumps(observation, default=str))
+    known = {"traceId": trace.get("id"), "projectId": trace.get("projectId")}
+    for kind, found in _judgements(row, trace):
+        told = known | {k: v for k, v in found.items() if v is not None}
+        yield Record(kind, line, score(told) if kind == "score" else correction(told))
 
 
-def _dicts(value) -> list[dict]:
-    return [v for v in value if isinstance(v, dict)] if isinstance(value, list) else []
+def _judgements(row: dict, trace: dict) -> Iterator[tuple[str, dict]]:
+    """(score or correction, record) of everything that a document says was judged."""
+    scores = [*_listed(trace.get("scores")), *(_listed(row.get("scores")) if row is not trace else ())]
+    for found in scores:
+        if isinstance(found, dict):
+            yield ("correction" if str(found.get("dataType")).upper() == "CORRECTION" else "score"), found
+    yield from (("correction", c) for c in _listed(trace.get("corrections")) if isinstance(c, dict))
 
 
-def _of_trace(line: int, observation: dict, trace: dict) -> Iterator[Record]:
+def _listed(value) -> Iterable:
+    return value if isinstance(value, list) else ()
+
+
+def _of_trace(line: int, observation: dict, trace: dict) -> Record:
+    """An observation inside a trace: where it says nothing of user, session and the like, the trace's word holds."""
     told = {ours: trace[theirs] for theirs, ours in _TRACE_FIELDS.items() if trace.get(theirs) not in (None, "", [])}
-    own = {k: v for k, v in observation.items() if v is not None}
+    own = {k: v for k, v in observation.items() if v not in (None, "", [])}
     metadata = _merged(embedded(trace.get("metadata")), embedded(observation.get("metadata")))
-    yield Record("observation", line, {"traceId": trace.get("id")} | observation | told | own | ({"metadata": metadata} if metadata else {}))
+    known = {"traceId": trace.get("id")} | told | own | ({"metadata": metadata} if metadata else {})
+    return Record("observation", line, observation | known)
 
 
 def _merged(outer, inner):
@@ -157,43 +159,51 @@ def _merged(outer, inner):
     return inner if inner not in (None, "", {}) else outer
 
 
-def _score(row: dict) -> dict:
-    """A score with its value, label and target where the columns look for them."""
-    kind = str(row.get("dataType") or row.get("data_type") or "NUMERIC").upper()
-    value = row.get("value")
-    text = row.get("stringValue") or row.get("string_value") or row.get("longStringValue")
-    metadata = embedded(row.get("metadata"))
-    extra = dict(metadata) if isinstance(metadata, dict) else {}
-    out = row | _subject(row)
-    if kind in ("CATEGORICAL", "TEXT"):
-        out["_label"] = text if text not in (None, "") else (value if isinstance(value, str) else None)
-        if kind == "CATEGORICAL" and out["_label"] is not None and value != out["_label"] and value not in (None, ""):
-            extra["category_index"] = value
-        if out["_label"] is None:
-            out["_value"] = value
-    else:
-        out["_value"] = value if value not in (None, "") else text
-    run = row.get("datasetRunId") or row.get("dataset_run_id") or out.get("_experiment")
-    out["_metadata"] = extra | ({"experiment_id": run} if run else {})
-    return out
+def _plain(head: Head) -> bool:
+    """Whether every JSON line (or Parquet row) is one observation that needs nothing from Python."""
+    if _ui_export(head.name):
+        return False
+    known = [v for v in head.values if isinstance(v, dict)] or ([dict.fromkeys(head.header)] if head.layout == "parquet" else [])
+    return bool(known) and all(shape_of(v) == "observation" for v in known)
 
 
-def _subject(row: dict) -> dict:
-    """The target of a v3 score, which stands in ``subject``."""
-    subject = embedded(row.get("subject"))
-    if not isinstance(subject, dict):
-        return {}
-    key = {"trace": "_subject_trace", "observation": "_subject_observation", "session": "_subject_session"}.get(subject.get("kind"), "_experiment")
-    return {key: subject.get("id")}
+# The columns of the UI's exports; any other is the average of the scores of one name.
+_UI_COLUMNS = frozenset(
+    """id timestamp name userId sessionId release version environment tags bookmarked public input output metadata comments traceId
+    traceName type startTime endTime completionStartTime level statusMessage promptName promptId promptVersion modelId model
+    providedModelName internalModelId internalModel modelParameters usageDetails costDetails providedUsageDetails
+    providedCostDetails totalCost inputCost outputCost inputUsage outputUsage totalUsage latencyMs timeToFirstTokenMs latency
+    timeToFirstToken parentObservationId traceTags traceTimestamp inputPrice outputPrice totalPrice toolDefinitionsCount
+    toolCallsCount toolDefinitions toolCalls toolCallNames usagePricingTierId usagePricingTierName createdAt updatedAt projectId
+    project_id isRootObservation unit promptTokens completionTokens totalTokens calculatedInputCost calculatedOutputCost
+    calculatedTotalCost""".split()
+)
 
 
-def _plain_lines(head: Head) -> bool:
-    """Whether every JSON line is one observation that needs nothing from Python."""
-    known = [v for v in head.values if isinstance(v, dict)]
-    return bool(known) and all(shape_of(v) == "observation" and v.get("projectId") for v in known)
+def notes(head: Head) -> list[str]:
+    """That the score columns of a UI export of traces or observations are averages, which are not read as scores."""
+    keys = dict.fromkeys(k for row in _samples(head) for k in row)
+    if "comments" not in keys or not any(shape_of(r) in ("observation", "trace") for r in _samples(head)):
+        return []
+    more = [k for k in keys if k not in _UI_COLUMNS]
+    if not more:
+        return []
+    named = ", ".join(repr(k[:40]) for k in more[:3]) + (f" and {len(more) - 3} more" if len(more) > 3 else "")
+    return [
+        f"{os.path.basename(head.name)}: the score columns ({named}) are averages over all who gave a score of that name, judges and"
+        " humans mixed; they are not read as scores. Export the scores table and ingest it too."
+    ]
 
 
 FORMATS = [
+    Format(
+        name="langfuse.manifest",
+        source="langfuse",
+        about="the manifest of a blob export: holds no record, names the files of a window",
+        sniff=manifests.is_manifest,
+        read=lambda item, head: iter(()),
+        shapes={},
+    ),
     Format(
         name="langfuse.export",
         source="langfuse",
@@ -201,12 +211,13 @@ FORMATS = [
         sniff=sniff,
         read=read,
         shapes={
-            "observation": Shape("spans", columns.OBSERVATION, required=("span_id", "trace_id")),
+            "observation": Shape("spans", columns.OBSERVATION, required=("span_id", "trace_id", "start_time")),
             "score": Shape("scores", columns.SCORE, required=("score_id",)),
             "correction": Shape("corrections", columns.CORRECTION),
             "trace": Shape("trace_facts", columns.TRACE),
         },
         lines="observation",
-        lines_when=_plain_lines,
-    )
+        lines_when=_plain,
+        notes=notes,
+    ),
 ]
