@@ -157,7 +157,7 @@ def _gaps_in_time(query, window) -> dict | None:
     """Days without a span between the first and the last; only where most days have some."""
     if window is None or window[1] - window[0] < timedelta(days=3):
         return None
-    days = [r["day"] for r in query("SELECT DISTINCT start_time::DATE AS day FROM spans WHERE start_time IS NOT NULL ORDER BY 1").to_pylist()]
+    days = [r["day"] for r in query("SELECT DISTINCT day FROM spans WHERE day > DATE '1970-01-01' ORDER BY 1").to_pylist()]
     if len(days) < 2:
         return None
     span = (days[-1] - days[0]).days + 1
