@@ -137,6 +137,8 @@ def _ingest_into(args, paths, store: str, *, format: str = "auto", mapping=None,
     done = ingest(paths, Store(store), format=format, mapping=mapping, prices=prices, threads=args.threads, progress=_progress(args))
     recognised = ", ".join(f"{name} ({n:,} {'file' if n == 1 else 'files'})" for name, n in done.formats().items())
     _say(args, f"recognised: {recognised}")
+    for note in done.notes:
+        print(f"llmobs: note: {terminal(note, 600)}", file=sys.stderr, flush=True)
     return done
 
 

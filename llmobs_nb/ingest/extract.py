@@ -6,8 +6,10 @@ the format's own ``read``, whose records are spooled in chunks and go through th
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
+import math
 import os
 import tempfile
 from collections.abc import Iterator
@@ -23,6 +25,7 @@ from ..prices.apply import price
 from ..schema import TABLES
 from ..sources.base import Bad, Format, Head, Input, Record, Shape
 from ..sources.jsonstream import raw_text
+from ..sources.tabular import first_line
 from .derive import derive
 from .fill import filled
 from .prompts import with_system_prompts
@@ -70,17 +73,29 @@ class Extractor:
         self.mapping = mapping
         self.spools: dict[tuple[str, str, str], _Spool] = {}
 
-    def fast(self, item: Input, head: Head, fmt: Format) -> Iterator[tuple[str, pa.Table]]:
+    def fast(self, item: Input, head: Head, fmt: Format, tally: Tally) -> Iterator[tuple[str, pa.Table]]:
         """Canonical tables of a file read by the engine itself; raises NotFast before or between tables."""
         shape = self._shape(fmt.shapes[fmt.lines])
         names = fields_of(shape.columns)
         listed = ", ".join(f"{literal(n)}: 'VARCHAR'" for n in names)
         relation = (
-            f"read_json({literal(item.path)}, format = 'newline_delimited', columns = {{{listed}}}, "
+            f"read_json({literal(glob.escape(item.path))}, format = 'newline_delimited', columns = {{{listed}}}, "
             f"maximum_object_size = {LINE_BYTES}, compression = 'none')"
         )
         try:
-            yield from self._tables(shape, relation, fmt.source, strict=True)
+            for table, rows in self._tables(shape, relation, fmt.source, strict=True):
+                tally.keep(table, rows.num_rows)
+                yield table, rows
+        except duckdb.Error as error:
+            raise NotFast(str(error)) from None
+
+    def parquet(self, item: Input, head: Head, fmt: Format, tally: Tally) -> Iterator[tuple[str, pa.Table]]:
+        """Canonical tables of a Parquet file read by the engine itself; raises NotFast before or between tables."""
+        path = literal(glob.escape(item.path))
+        options = "file_row_number = true, hive_partitioning = false, binary_as_string = true"
+        relation = f'(SELECT * EXCLUDE (file_row_number), file_row_number AS "\x01at" FROM read_parquet({path}, {options}))'
+        try:
+            yield from self.relational(relation, head, fmt, item.name, tally)
         except duckdb.Error as error:
             raise NotFast(str(error)) from None
 
@@ -147,7 +162,27 @@ class Extractor:
 
     def _drain(self, name: str, spool: _Spool, tally: Tally) -> Iterator[tuple[str, pa.Table]]:
         fmt, records = spool.fmt, spool.take()
-        shape = self._shape(fmt.shapes[name])
+        if records:
+            yield from self._mapped(fmt, self._shape(fmt.shapes[name]), records, tally)
+
+    def _mapped(self, fmt: Format, shape: Shape, records: list[tuple[str, Record]], tally: Tally) -> Iterator[tuple[str, pa.Table]]:
+        """Canonical tables of records; one that the engine cannot take is found by halving and goes to quarantine."""
+        mine = Tally()
+        try:
+            tables = list(self._chunk(fmt, shape, records, mine))
+        except (duckdb.ConversionException, duckdb.InvalidInputException, duckdb.OutOfRangeException) as error:
+            if len(records) > 1:
+                half = len(records) // 2
+                yield from self._mapped(fmt, shape, records[:half], tally)
+                yield from self._mapped(fmt, shape, records[half:], tally)
+                return
+            file, record = records[0]
+            bad = Bad(record.line, f"a value cannot be taken: {first_line(error)[:200]}", raw_text(encode(record.data)))
+            tables = [self._quarantine(file, fmt, [bad], mine)]
+        tally.add(mine)
+        yield from tables
+
+    def _chunk(self, fmt: Format, shape: Shape, records: list[tuple[str, Record]], tally: Tally) -> Iterator[tuple[str, pa.Table]]:
         names = fields_of(shape.columns)
         with tempfile.TemporaryDirectory(prefix="llmobs-") as folder:
             path = os.path.join(folder, "chunk.jsonl")
@@ -235,22 +270,40 @@ def _write_chunk(path: str, records: list[tuple[str, Record]], names: list[str])
 def encode(value) -> bytes:
     """JSON bytes of a value that may hold anything a reader gave: huge numbers and lone surrogates are mended."""
     try:
-        return orjson.dumps(value, default=_other, option=orjson.OPT_NON_STR_KEYS)
+        return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS)
     except (TypeError, ValueError):
-        text = json.dumps(value, default=str, allow_nan=False, ensure_ascii=False) if _finite(value) else json.dumps(None)
-        return text.encode("utf-8", "replace")
+        return _encode_any(value)
 
 
-def _other(value):
-    return str(value)
+def _encode_any(value) -> bytes:
+    """What orjson will not do: integers of any size, any depth."""
+    out: list[bytes] = []
+    todo = [value]
+    while todo:
+        one = todo.pop()
+        if isinstance(one, _Written):
+            out.append(one)
+        elif isinstance(one, dict):
+            pairs = [(_Written(b"," * (at > 0) + _scalar(str(key)) + b":"), v) for at, (key, v) in enumerate(one.items())]
+            todo += [_Written(b"}"), *(part for key, v in reversed(pairs) for part in (v, key)), _Written(b"{")]
+        elif isinstance(one, (list, tuple)):
+            parts = [part for at, v in enumerate(one) for part in ((_Written(b","), v) if at else (v,))]
+            todo += [_Written(b"]"), *reversed(parts), _Written(b"[")]
+        else:
+            out.append(_scalar(one))
+    return b"".join(out)
 
 
-def _finite(value) -> bool:
-    try:
-        json.dumps(value, default=str, allow_nan=False)
-    except ValueError:
-        return False
-    return True
+class _Written(bytes):
+    """JSON that is done."""
+
+
+def _scalar(value) -> bytes:
+    if isinstance(value, float) and not math.isfinite(value):
+        return b"null"
+    if isinstance(value, (str, int, float)) or value is None:
+        return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
+    return orjson.dumps(value, default=str)
 
 
 def _refused(rows: pa.Table) -> tuple[pa.Table, list[tuple[int, str]]]:

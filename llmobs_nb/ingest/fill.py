@@ -23,10 +23,12 @@ FROM_METADATA = {
     "retrieval_index_version": ("retrieval_index_version", "index_version"),
 }
 
+_MODEL_PATH = r"^(?:projects/[^/]+/locations/[^/]+/)?(?:publishers/[^/]+/)?models/([^/]+)$"
+
 
 def filled(rows: pa.Table) -> pa.Table:
-    """Spans with everything below filled where the source gave nothing."""
-    return with_provider(with_hashes(from_metadata(rows)))
+    """Spans with everything below filled where the source gave nothing, and models without the path of their host."""
+    return with_short_models(with_provider(with_hashes(from_metadata(rows))))
 
 
 def from_metadata(rows: pa.Table) -> pa.Table:
@@ -73,6 +75,16 @@ def with_provider(rows: pa.Table) -> pa.Table:
         return rows
     named = [known[key] for key in zip(rows["provider"].to_pylist(), models.to_pylist(), strict=True)]
     return _set(rows, "provider", pa.array(named, pa.string()))
+
+
+def with_short_models(rows: pa.Table) -> pa.Table:
+    """``projects/…/publishers/google/models/gemini-2.5-flash`` and ``models/…`` as the model's name; the path is what was asked for."""
+    paths = pc.fill_null(pc.match_substring_regex(rows["model"], _MODEL_PATH), False)
+    if not pc.any(paths).as_py():
+        return rows
+    asked = pc.coalesce(rows["model_requested"], pc.if_else(paths, rows["model"], None))
+    short = pc.replace_substring_regex(rows["model"], _MODEL_PATH, r"\1")
+    return _set(_set(rows, "model_requested", asked), "model", short)
 
 
 def _set(rows: pa.Table, name: str, values) -> pa.Table:

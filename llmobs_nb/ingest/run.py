@@ -19,7 +19,8 @@ from ..sources import registry
 from ..sources.base import Format, Head, Input
 from ..sources.files import expand
 from ..sources.mapping import Mapping, read_mapping
-from ..sources.tables.export import FORMATS as TABLE_FORMATS
+from ..sources.tables.export import format_of
+from ..sources.tables.frames import arrow_of
 from ..store.stage import Stager
 from ..store.store import Commit, Store
 from . import derive
@@ -60,8 +61,12 @@ class Ingested:
         if self.tally.quarantined:
             top = sorted(self.tally.reasons.items(), key=lambda r: -r[1])[:3]
             line += f"; {self.tally.quarantined:,} quarantined, first reasons: " + "; ".join(f"{r} ({n:,})" for r, n in top)
-        repeated = sum(self.commit.duplicates.values())
+        repeated = sum(self.repeated().values())
         return line + (f"; {repeated:,} stood there already or twice" if repeated else "")
+
+    def repeated(self) -> dict[str, int]:
+        """Rows that came twice or stood there already, by table; a payload is no row of its own."""
+        return {table: n for table, n in self.commit.duplicates.items() if table != "payloads"}
 
     def formats(self) -> dict[str, int]:
         """How many inputs were recognised as which format."""
@@ -122,7 +127,7 @@ def ingest(
                 "formats": out.formats(),
                 "kept": out.tally.kept,
                 "quarantined": out.tally.quarantined,
-                "duplicates": out.commit.duplicates,
+                "duplicates": out.repeated(),
                 "notes": out.notes,
             }
         )
@@ -138,19 +143,14 @@ def _recognised(items: list[Input], wanted: str, told: Mapping | None) -> list[t
             continue
         try:
             fmt = registry.recognise(item, head, wanted)
+            if told is not None and fmt.name == f"tables.{told.table}":
+                fmt = format_of(told)
         except InputError:
             if told is None or wanted != "auto" or not told.columns or head.layout == "empty":
                 raise
-            fmt = _own_format(told)
+            fmt = format_of(told)
         out.append((item, head, fmt))
     return out
-
-
-def _own_format(told: Mapping) -> Format:
-    from dataclasses import replace
-
-    fmt = next(f for f in TABLE_FORMATS if f.name == f"tables.{told.table}")
-    return replace(fmt, source=told.source or fmt.source)
 
 
 def _extra(told: Mapping | None) -> dict[str, dict[str, str]]:
@@ -180,12 +180,9 @@ class _Run:
         for text in fmt.notes(head):
             self.out.note(text)
         if fmt.lines and fmt.lines_when(head):
-            if head.layout == "parquet":
-                options = "file_row_number = true, hive_partitioning = false, binary_as_string = true"
-                relation = f'(SELECT * EXCLUDE (file_row_number), file_row_number AS "\x01at" FROM read_parquet({literal(item.path)}, {options}))'
-                self._stage(self.extractor.relational(relation, head, fmt, item.name, self.out.tally))
+            if head.layout == "parquet" and self._whole(self.extractor.parquet, item, head, fmt):
                 return
-            if head.layout == "lines" and item.plain and self._fast(item, head, fmt):
+            if head.layout == "lines" and item.plain and self._whole(self.extractor.fast, item, head, fmt):
                 return
         self._stage(self.extractor.slow(item, head, fmt, self.out.tally))
 
@@ -195,36 +192,30 @@ class _Run:
 
     def take_frame(self, table: str, frame) -> None:
         """Rows of a DataFrame under the mapping, or under our own names."""
-        import pandas as pd
-
-        arrow = pa.Table.from_pandas(pd.DataFrame(frame), preserve_index=False)
-        arrow = arrow.append_column("\x01at", pa.array(range(arrow.num_rows), pa.int64()))
-        head = Head(f"DataFrame of {table}", b"", "parquet", [], [n for n in arrow.column_names if n != "\x01at"])
+        arrow = arrow_of(frame, f"DataFrame of {table}")
+        head = Head(f"DataFrame of {table}", b"", "parquet", [], arrow.column_names)
         told = self.extractor.mapping
-        fmt = _own_format(told) if told and told.columns and told.table == table else registry.formats()[f"canonical.{table}"]
+        fmt = format_of(told) if told and told.columns and told.table == table else registry.formats()[f"canonical.{table}"]
         self.out.inputs.append((head.name, fmt.name))
-        self.extractor.con.register("frame", arrow)
+        self.extractor.con.register("frame", arrow.append_column("\x01at", pa.array(range(arrow.num_rows), pa.int64())))
         self._stage(self.extractor.relational("frame", head, fmt, head.name, self.out.tally))
         self.extractor.con.unregister("frame")
 
-    def _fast(self, item: Input, head: Head, fmt: Format) -> bool:
+    def _whole(self, read: Callable, item: Input, head: Head, fmt: Format) -> bool:
         """Whether the engine could read the file itself; nothing of it is staged when it could not."""
+        tally = Tally()
         if item.size <= SMALL_FILE:
             try:
-                tables = list(self.extractor.fast(item, head, fmt))
+                tables = list(read(item, head, fmt, tally))
             except NotFast:
                 return False
-            for table, rows in tables:
-                self._put(table, rows)
-                self.out.tally.keep(table, rows.num_rows)
+            self._stage(tables)
+            self.out.tally.add(tally)
             return True
         aside = Stager(self.stager.root, extra=self.stager.extra)
         mine, self.stager = self.stager, aside
-        tally = Tally()
         try:
-            for table, rows in self.extractor.fast(item, head, fmt):
-                self._put(table, rows)
-                tally.keep(table, rows.num_rows)
+            self._stage(read(item, head, fmt, tally))
         except NotFast:
             aside.discard()
             return False

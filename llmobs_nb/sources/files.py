@@ -6,6 +6,10 @@ import glob
 import gzip
 import io
 import os
+import shutil
+import struct
+import tempfile
+import weakref
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -60,6 +64,8 @@ def _walk(folder: str) -> Iterator[str]:
 
 
 def _inputs(path: str) -> Iterator[Input]:
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise InputError(f"{path!r} is no regular file; write its content to a file first")
     try:
         with open(path, "rb") as stream:
             magic = stream.read(4)
@@ -77,7 +83,7 @@ def _members(path: str) -> Iterator[Input]:
     try:
         with zipfile.ZipFile(path) as archive:
             members = [m for m in archive.infolist() if not m.is_dir()]
-    except (zipfile.BadZipFile, OSError) as error:
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, struct.error) as error:
         raise InputError(f"archive {path!r} cannot be read: {error}; write it again or name its files one by one") from None
     for member in sorted(members, key=lambda m: m.filename):
         if Path(member.filename).name.startswith((".", "__MACOSX")):
@@ -102,8 +108,17 @@ def _unpack(stream: BinaryIO, packing: str | None) -> BinaryIO:
     if packing == "zstd":
         import pyarrow as pa
 
-        return io.BufferedReader(_Readable(pa.CompressedInputStream(stream, "zstd"), stream), 1 << 20)
+        return io.BufferedReader(_Readable(pa.CompressedInputStream(stream, "zstd"), stream), 1 << 16)
     return stream
+
+
+def unpacked(item: Input) -> None:
+    """Give a packed input a plain file, for readers that must seek; it is gone with the input."""
+    handle, path = tempfile.mkstemp(prefix="llmobs-")
+    weakref.finalize(item, os.unlink, path)
+    with item.open() as stream, open(handle, "wb") as out:
+        shutil.copyfileobj(stream, out, 1 << 20)
+    item.path, item.plain, item.size = path, True, os.path.getsize(path)
 
 
 class _Unzipped(gzip.GzipFile):

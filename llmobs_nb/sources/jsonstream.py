@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import io
 import json
+import lzma
+import math
 import re
+import zipfile
 import zlib
 from collections.abc import Iterator
 from typing import Any, BinaryIO
@@ -29,9 +32,12 @@ RECORD_KEYS = frozenset(
 _RECORD_KEYS = frozenset(k.encode() for k in RECORD_KEYS)
 MAX_VALUE = 256 << 20
 RAW_KEPT = 1 << 20
-_TOKEN = re.compile(rb'"(?:[^"\\\n]|\\[^\n])*"|[{}\[\]]|\n')
+MAX_DEPTH = 500
+_TOKEN = re.compile(rb'"(?:[^"\\\n]++|\\[^\n])*+"|[{}\[\]]|\n')
 _BETWEEN = b" \t\r\n,[]\xef\xbb\xbf"
-_DAMAGE = (EOFError, OSError, zlib.error, ValueError)
+# What a damaged file or archive raises while it is read.
+DAMAGE = (EOFError, OSError, ValueError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError, RuntimeError)
+_DIGITS = bytes.maketrans(b"123456789", b"0" * 9)
 
 
 def values(stream: BinaryIO, layout: str) -> Iterator[tuple[int, Any] | Bad]:
@@ -68,19 +74,41 @@ def wrapper_of(value: dict) -> str | None:
 
 
 def parse(raw: bytes) -> Any:
-    """One JSON value; Bad when it is none. NaN and infinities read as null, lone surrogates as U+FFFD."""
-    try:
-        return orjson.loads(raw)
-    except orjson.JSONDecodeError as error:
-        reason = str(error)
+    """One JSON value; Bad when it is none, or nested too deep to be worked on.
+
+    NaN and infinities read as null, lone surrogates as U+FFFD, numbers that overflow a double as their text; integers of
+    any size stay exact.
+    """
+    reason = ""
+    if b"0" * 20 not in raw.translate(_DIGITS):
+        try:
+            return _shallow(orjson.loads(raw), raw)
+        except orjson.JSONDecodeError as error:
+            reason = str(error)
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         return Bad(0, f"not UTF-8: {error.reason} at byte {error.start}", raw_text(raw))
     try:
-        return _mended(json.loads(text, strict=False, parse_constant=lambda _: None))
-    except (ValueError, RecursionError):
-        return Bad(0, f"not JSON: {reason}", raw_text(raw))
+        return _shallow(_mended(json.loads(text, strict=False, parse_constant=lambda _: None, parse_float=_float)), raw)
+    except (ValueError, RecursionError) as error:
+        return Bad(0, f"not JSON: {reason or error}", raw_text(raw))
+
+
+def _float(text: str) -> float | str:
+    value = float(text)
+    return value if math.isfinite(value) else text
+
+
+def _shallow(value: Any, raw: bytes) -> Any:
+    if raw.count(b"[") + raw.count(b"{") <= MAX_DEPTH:
+        return value
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        level = [inner for v in level if isinstance(v, (dict, list)) for inner in (v.values() if isinstance(v, dict) else v)]
+        if not level:
+            return value
+    return Bad(0, f"nested more than {MAX_DEPTH} deep", raw_text(raw))
 
 
 def _mended(value: Any) -> Any:
@@ -109,7 +137,7 @@ def layout_of(start: bytes) -> str:
     if body[:1] == b"[":
         return "pieces"
     if body[:1] != b"{":
-        return "csv"
+        return "lines" if _later_line_is_object(body) else "csv"
     first, newline, _ = body.partition(b"\n")
     if isinstance(parse(first), dict):
         return "lines" if wrapper_of(parse(first)) is None or newline else "pieces"
@@ -133,7 +161,7 @@ def _lines(stream: BinaryIO) -> Iterator[tuple[int, bytes] | Bad]:
         number += 1
         try:
             line = stream.readline(MAX_VALUE)
-        except _DAMAGE as error:
+        except DAMAGE as error:
             yield Bad(number, f"the stream is damaged from here: {error}", "")
             return
         if not line:
@@ -147,10 +175,11 @@ def _lines(stream: BinaryIO) -> Iterator[tuple[int, bytes] | Bad]:
 def _pieces(stream: BinaryIO) -> Iterator[tuple[int, bytes] | Bad]:
     """Raw objects at the outermost level that holds records: elements of the array or wrapper, or the values themselves."""
     splitter = _Splitter()
+    read = getattr(stream, "read1", stream.read)  # read() would lose what stands before the damage
     while True:
         try:
-            chunk = stream.read(1 << 20)
-        except _DAMAGE as error:
+            chunk = read(1 << 20)
+        except DAMAGE as error:
             yield from splitter.rest(f"the stream is damaged from here: {error}")
             return
         if not chunk:
@@ -222,6 +251,8 @@ class _Splitter:
             start, line = self.begin
             self.begin, self.gap = None, end
             yield line, self.buffer[start:end]
+        elif self.begin is None and self.base == self.depth > 0:
+            yield Bad(self.line, "not a record but list", raw_text(self.buffer[self.gap : end].strip(b" \t\r\n,")))
         if self.base == 2 and self.depth == 1:
             self.base = -1
         if self.depth == 0:

@@ -8,6 +8,7 @@ from functools import cache
 from ..errors import InputError, choose
 from . import jsonstream, tabular
 from .base import Format, Head, Input
+from .files import unpacked
 
 # Most telling first: a format earlier in the list wins where two recognise the same input.
 VENDORS = ("canonical", "langfuse", "langsmith", "otel", "phoenix", "mlflow", "litellm", "helicone", "logs", "tables")
@@ -32,11 +33,12 @@ def names() -> list[str]:
 def head_of(item: Input) -> Head:
     """What can be told of an input from its beginning; raises InputError where it cannot be opened."""
     try:
-        with item.open() as stream:
-            start = stream.read(HEAD_BYTES)
-    except (OSError, EOFError, ValueError) as error:
+        start = _beginning(item)
+        layout = jsonstream.layout_of(start)
+        if layout == "parquet" and not item.plain:
+            unpacked(item)
+    except jsonstream.DAMAGE as error:
         raise InputError(f"file {item.name!r} cannot be read: {tabular.first_line(error)}; export it again") from None
-    layout = jsonstream.layout_of(start)
     if layout == "parquet":
         return Head(item.name, start[:4], layout, [], tabular.parquet_columns(item))
     if layout == "csv":
@@ -45,6 +47,20 @@ def head_of(item: Input) -> Head:
         return Head(item.name, start, layout, [])
     with item.open() as stream:
         return Head(item.name, start, layout, jsonstream.sample(stream, layout))
+
+
+def _beginning(item: Input) -> bytes:
+    """The first bytes; of a damaged file those before the damage. Raises what the damage raises where there are none."""
+    start = b""
+    with item.open() as stream:
+        read = getattr(stream, "read1", stream.read)
+        try:
+            while len(start) < HEAD_BYTES and (chunk := read(HEAD_BYTES - len(start))):
+                start += chunk
+        except jsonstream.DAMAGE:
+            if not start:
+                raise
+    return start
 
 
 def recognise(item: Input, head: Head, wanted: str = "auto") -> Format:

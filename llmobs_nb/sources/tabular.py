@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 
 from ..errors import InputError
 from .base import Bad, Input
+from .jsonstream import DAMAGE
 
 csv.field_size_limit(2**31 - 1)
 DELIMITERS = ",;\t|"
@@ -35,15 +36,19 @@ def csv_rows(stream: BinaryIO) -> Iterator[tuple[int, dict[str, str]] | Bad]:
 
 
 def _rows_of(text: io.TextIOWrapper) -> Iterator[tuple[int, dict[str, str]] | Bad]:
-    first = text.readline()
-    delimiter = _delimiter(first)
-    names = [n.strip() for n in next(csv.reader([first], delimiter=delimiter), [])]
+    try:
+        first = text.readline()
+        delimiter = _delimiter(first)
+        names = [n.strip() for n in next(csv.reader([first], delimiter=delimiter), [])]
+    except (csv.Error, *DAMAGE) as error:
+        yield Bad(1, f"not CSV from here: {error}", "")
+        return
     reader = csv.reader(text, delimiter=delimiter)
     while True:
         line = reader.line_num + 2
         try:
             row = next(reader, None)
-        except (csv.Error, EOFError, OSError, ValueError) as error:
+        except (csv.Error, *DAMAGE) as error:
             yield Bad(line, f"not CSV from here: {error}", "")
             return
         if row is None:
@@ -79,10 +84,10 @@ def parquet_rows(item: Input, columns: list[str] | None = None) -> Iterator[tupl
         with pq.ParquetFile(item.path) as file:
             line = 0
             for batch in file.iter_batches(batch_size=5_000, columns=columns):
-                for row in batch.to_pylist():
+                for row in batch.to_pylist(maps_as_pydicts="lossy"):
                     line += 1
                     yield line, row
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise InputError(f"file {item.name!r} is not readable Parquet: {first_line(error)}; export it again") from None
 
 
@@ -93,7 +98,7 @@ def parquet_columns(item: Input) -> list[str]:
 
     try:
         return pq.read_schema(item.path).names
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise InputError(f"file {item.name!r} is not readable Parquet: {first_line(error)}; export it again") from None
 
 

@@ -102,7 +102,8 @@ def _rollups(con) -> None:
     """Temp table ``rollups``: spans whose usage repeats what spans below them report.
 
     A span that is no model call repeats as soon as something below it reports usage; a model call only where its tokens
-    equal those of one span below it, or their sum within one per cent (a call inside a call may be a real one).
+    (its cost, where it reports no tokens) equal those of one span below it, or their sum within one per cent: a call inside
+    a call may be a real one. Of spans that stand above each other in a circle, the last by id is taken as the lowest.
     """
     used = " OR ".join(f"{quote(c)} IS NOT NULL" for c in (*TOKENS, *COSTS))
     con.execute(f"CREATE OR REPLACE TEMP VIEW users AS SELECT * FROM touched_spans WHERE {used}")
@@ -110,6 +111,8 @@ def _rollups(con) -> None:
         JOIN touched_spans c ON c.source = u.source AND c.project = u.project AND c.trace_id = u.trace_id AND c.parent_id = u.span_id""")
     models = ", ".join(literal(k) for k in MODEL_KINDS)
     total = "(coalesce({0}.tokens_in, 0) + coalesce({0}.tokens_out, 0))"
+    near = "abs(sum({1}) - any_value({0})) <= 0.01 * any_value({0})"
+    silent = "any_value(coalesce(a.tokens_in, a.tokens_out)) IS NULL"
     con.execute(f"""CREATE OR REPLACE TEMP TABLE rollups AS
         WITH RECURSIVE node AS MATERIALIZED (SELECT {_TRACE}, span_id, parent_id FROM touched_spans SEMI JOIN nested USING ({_TRACE})),
           up AS (SELECT {_TRACE}, span_id AS origin, parent_id AS above FROM users SEMI JOIN nested USING ({_TRACE}) WHERE parent_id IS NOT NULL
@@ -118,10 +121,13 @@ def _rollups(con) -> None:
         SELECT a.source, a.project, a.trace_id, a.span_id FROM up
           JOIN users a ON a.source = up.source AND a.project = up.project AND a.trace_id = up.trace_id AND a.span_id = up.above
           JOIN users d ON d.source = up.source AND d.project = up.project AND d.trace_id = up.trace_id AND d.span_id = up.origin
-        WHERE a.span_id <> d.span_id GROUP BY ALL
+        WHERE a.span_id <> d.span_id AND NOT (a.span_id > d.span_id AND EXISTS (SELECT 1 FROM up w WHERE w.source = a.source
+          AND w.project = a.project AND w.trace_id = a.trace_id AND w.origin = a.span_id AND w.above = d.span_id))
+        GROUP BY ALL
         HAVING NOT any_value(a.kind) IN ({models})
           OR bool_or(a.tokens_in = d.tokens_in AND a.tokens_out = d.tokens_out)
-          OR abs(sum({total.format('d')}) - any_value({total.format('a')})) <= 0.01 * any_value({total.format('a')})""")
+          OR NOT {silent} AND {near.format(total.format('a'), total.format('d'))}
+          OR {silent} AND {near.format('a.cost_usd', 'd.cost_usd')}""")
 
 
 def _changed_sql() -> str:

@@ -151,9 +151,12 @@ class Store:
         for name, files in self.tables.items():
             found = files.at()
             have = _extra_columns(name, found) if found is not None else {}
+            lower = {column.casefold(): column for column in have}
             for column, kind in (extra or {}).get(name, {}).items():
                 if have.get(column, kind) != kind:
                     raise StoreError(f"column {column!r} of {name} is {have[column]} in the store, not {kind}; give it another name")
+                if lower.get(column.casefold(), column) != column:
+                    raise StoreError(f"column {column!r} of {name} is {lower[column.casefold()]!r} in the store; write it the same way")
             merged[name] = have | (extra or {}).get(name, {})
         return Stager(self.root, extra=merged)
 
@@ -171,7 +174,7 @@ class Store:
                     merged = self._commit_table(con, name, staged.get(name, []), stager, touched)
                     out.duplicates[name], out.updated[name] = merged.duplicates, merged.updated
         except (duckdb.IOException, duckdb.InvalidInputException) as error:
-            raise StoreError(f"store {self.root!r} cannot be read: {_line(error)}; ingest again into a new --store") from None
+            raise StoreError(f"store {self.root!r} cannot be read or written: {_line(error)}; make room, or ingest again into a new --store") from None
         finally:
             con.close()
         if self._move_head()["commits"] % VACUUM_EVERY == 0:

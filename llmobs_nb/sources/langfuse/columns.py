@@ -55,7 +55,7 @@ _GIVEN = {"_buckets": _entries("usageDetails", "usage_details"), "_older": f"CAS
 
 def _tokens(name: str, buckets: str, older: str = "NULL") -> Column:
     """A count summed over the buckets that a condition picks, else what an older API says."""
-    sql = f"CAST(round(coalesce({_sum('_buckets', buckets)}, {older})) AS BIGINT)"
+    sql = f"TRY_CAST(round(coalesce({_sum('_buckets', buckets)}, {older})) AS BIGINT)"
     return Column(name, sql=sql, needs=_USAGE, given=_GIVEN)
 
 

@@ -38,7 +38,7 @@ def shape_of(row: dict) -> str:
     keys = row.keys()
     if isinstance(row.get("trace"), dict) or _has_nested(row):
         return "document"
-    if keys & {"startTime", "start_time"} and keys & {"traceId", "trace_id"} and "experimentItemId" not in keys:
+    if (keys >= {"startTime", "traceId"} or keys >= {"start_time", "trace_id"}) and "experimentItemId" not in keys:
         return "observation"
     if "name" in keys and keys & {"dataType", "data_type", "stringValue", "string_value"} and keys & _TARGETS:
         kind = row.get("dataType") or row.get("data_type")
@@ -79,7 +79,7 @@ def _ui_export(name: str) -> re.Match | None:
 def _is_ours(row: dict) -> bool:
     if isinstance(row.get("trace"), dict):
         row = row["trace"]
-    return shape_of(row) != "other" and bool(row.keys() & _MARKS) and "run_type" not in row
+    return shape_of(row) != "other" and "id" in row and bool(row.keys() & _MARKS) and "run_type" not in row
 
 
 def read(item: Input, head: Head) -> Iterator[Record | Bad]:

@@ -1,0 +1,20 @@
+"""Fixtures that several test files share."""
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real exports beside the repository; tests that need it are skipped where it is absent."""
+    folder = Path(__file__).resolve().parents[1].parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("the real exports of ../shared/data are not here")
+    return folder
+
+
+@pytest.fixture
+def root(tmp_path) -> str:
+    """Where a store may be made."""
+    return str(tmp_path / "store")
