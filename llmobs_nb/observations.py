@@ -312,7 +312,7 @@ def load(
 
 def demo(*, memory: str = "2GB") -> Observations:
     """The demo data that ships with the package, as a handle."""
-    from .demo import data_folder
+    from .demodata import data_folder
 
     return load(data_folder(), memory=memory)
 

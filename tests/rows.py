@@ -30,10 +30,19 @@ def _book():
     return PriceBook(None)
 
 
+@cache
+def _plain():
+    return _new(None)
+
+
 def extractor(mapping=None):
+    return _plain() if mapping is None else _new(read_mapping(mapping))
+
+
+def _new(mapping):
     con = connect(memory="400MB", threads=1)
     con.execute(derive.MACROS)
-    return Extractor(con, _book(), mapping=read_mapping(mapping) if mapping is not None else None)
+    return Extractor(con, _book(), mapping=mapping)
 
 
 def rows_of(tables):
@@ -62,7 +71,7 @@ def extracted(path, *, mapping=None, fast=None):
     able = fmt.lines is not None and fmt.lines_when(head) and item.plain and head.layout == "lines"
     if fast is not False and able:
         try:
-            return fmt.name, rows_of(ex.fast(item, head, fmt))
+            return fmt.name, rows_of(ex.fast(item, head, fmt, tally))
         except NotFast:
             assert not fast, "the fast path refused the file"
     assert not fast, "the file does not qualify for the fast path"
