@@ -241,5 +241,8 @@ class _Run:
 
 
 def _payloads(rows: pa.Table) -> pa.Table:
+    """The rows that have a text."""
     texts = [pc.is_valid(rows[t]) for t in ("input", "output", "system_prompt")]
-    return rows.select(TABLES["payloads"].names).filter(pc.or_(pc.or_(texts[0], texts[1]), texts[2]))
+    worded = pc.or_(pc.or_(texts[0], texts[1]), texts[2])
+    payloads = rows.select(TABLES["payloads"].names)
+    return payloads if pc.all(worded).as_py() else payloads.filter(worded)

@@ -31,6 +31,7 @@ RECORD_KEYS = frozenset(
 )
 _RECORD_KEYS = frozenset(k.encode() for k in RECORD_KEYS)
 MAX_VALUE = 256 << 20
+HEAD_BYTES = 1 << 20
 RAW_KEPT = 1 << 20
 MAX_DEPTH = 500
 _TOKEN = re.compile(rb'"(?:[^"\\\n]++|\\[^\n])*+"|[{}\[\]]|\n')
@@ -113,7 +114,7 @@ def _shallow(value: Any, raw: bytes) -> Any:
 
 def _mended(value: Any) -> Any:
     if isinstance(value, str):
-        return value.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     if isinstance(value, list):
         return [_mended(v) for v in value]
     if isinstance(value, dict):
@@ -128,7 +129,10 @@ def raw_text(raw: bytes) -> str:
 
 
 def layout_of(start: bytes) -> str:
-    """``parquet``, ``lines``, ``pieces`` (array, wrapper, pretty-printed or concatenated), ``csv`` or ``empty``."""
+    """``parquet``, ``lines``, ``pieces`` (array, wrapper, pretty-printed or concatenated), ``csv`` or ``empty``.
+
+    ``start`` is the whole input, or its first ``HEAD_BYTES``.
+    """
     if start.startswith(b"PAR1"):
         return "parquet"
     body = start.removeprefix(b"\xef\xbb\xbf").lstrip()
@@ -142,7 +146,7 @@ def layout_of(start: bytes) -> str:
     if isinstance(parse(first), dict):
         return "lines" if wrapper_of(parse(first)) is None or newline else "pieces"
     if not newline:
-        return "pieces" if _head_wrapper(body) else "lines"
+        return "pieces" if _head_wrapper(body) or len(start) < HEAD_BYTES else "lines"
     return "lines" if _later_line_is_object(body) and first.rstrip()[-1:] != b"{" else "pieces"
 
 
