@@ -77,7 +77,7 @@ class TestExpand:
         assert [i.name.split("!")[1] for i in expand([tmp_path / "x.zip"])] == ["b", "sub/a"]
 
     def test_a_path_that_is_not_there(self, tmp_path):
-        with pytest.raises(InputError, match="path '.*none' does not exist; name a file, a glob or a folder that holds exports"):
+        with pytest.raises(InputError, match=r"path '.*none' does not exist; name a file, a glob or a folder that holds exports"):
             expand([tmp_path / "none"])
 
     def test_a_glob_that_finds_nothing(self, tmp_path):
@@ -85,12 +85,14 @@ class TestExpand:
             expand([str(tmp_path / "*.json")])
 
     def test_an_empty_folder(self, tmp_path):
-        with pytest.raises(InputError, match="no file to read in .*; name a file, a glob or a folder that holds exports"):
+        with pytest.raises(InputError, match=r"no file to read in .*; name a file, a glob or a folder that holds exports"):
             expand([tmp_path])
 
     def test_an_archive_that_is_damaged(self, tmp_path):
         (tmp_path / "x.zip").write_bytes(b"PK\x03\x04" + b"junk" * 20)
-        with pytest.raises(InputError, match="archive '.*x.zip' cannot be read: .*; write it again or name its files one by one"):
+        with pytest.raises(
+            InputError, match=r"archive '.*x.zip' cannot be read: .*; write it again or name its files one by one"
+        ):
             expand([tmp_path / "x.zip"])
 
     def test_something_that_is_no_file(self, tmp_path):
@@ -172,7 +174,7 @@ class TestParquet:
 
     def test_a_damaged_file(self, tmp_path):
         (tmp_path / "a.parquet").write_bytes(b"PAR1" + b"junk" * 10)
-        with pytest.raises(InputError, match="file '.*a.parquet' is not readable Parquet: .*; export it again"):
+        with pytest.raises(InputError, match=r"file '.*a.parquet' is not readable Parquet: .*; export it again"):
             registry.head_of(expand([tmp_path / "a.parquet"])[0])
 
     def test_a_packed_one(self, tmp_path):

@@ -179,4 +179,4 @@ def test_a_long_raw_text_is_cut_and_counted():
 
 
 def test_a_sample_is_the_first_few_values():
-    assert jsonstream.sample(jsonstream.of_bytes(b'{"id":1}\nbroken\n{"id":2}\n{"id":3}\n'), "lines", 2) == [{"id": 1}, {"id": 2}]
+    assert jsonstream.sample(io.BytesIO(b'{"id":1}\nbroken\n{"id":2}\n{"id":3}\n'), "lines", 2) == [{"id": 1}, {"id": 2}]

@@ -119,21 +119,22 @@ class TestFrames:
         assert obs.sql("SELECT reason FROM quarantine")["reason"][0] == "when is not a time: soon"
 
 
-class TestFiles:
-    MAPPING = {
-        "columns": {
-            "trace_id": "request.id",
-            "start_time": "at",
-            "latency_ms": {"path": "took", "unit": "s"},
-            "model": "llm",
-            "team": "who.team",
-        }
+MAPPING = {
+    "columns": {
+        "trace_id": "request.id",
+        "start_time": "at",
+        "latency_ms": {"path": "took", "unit": "s"},
+        "model": "llm",
+        "team": "who.team",
     }
+}
 
+
+class TestFiles:
     @pytest.mark.parametrize("layout", ["jsonl", "csv", "parquet"])
     def test_any_layout_with_a_yaml_file(self, tmp_path, layout):
         told = tmp_path / "mapping.yaml"
-        told.write_text(yaml.safe_dump(self.MAPPING))
+        told.write_text(yaml.safe_dump(MAPPING))
         row = {
             "request": {"id": "r1"},
             "at": "2026-11-01T10:00:00Z",
@@ -189,7 +190,7 @@ class TestFiles:
 
     def test_without_a_mapping_an_unknown_format_is_refused(self, tmp_path):
         (tmp_path / "c.jsonl").write_text('{"foo": 1}\n')
-        with pytest.raises(InputError, match="has a format that is not known .*first record has foo.*; name it with --format"):
+        with pytest.raises(InputError, match=r"has a format that is not known .*first record has foo.*; name it with --format"):
             lm.load(tmp_path / "c.jsonl")
 
 
@@ -225,7 +226,7 @@ def test_read_mapping_gives_columns_as_data():
         ({"team": "a", "Team": "b"}, "mapping column 'Team' stands twice; keep one of them"),
         (
             {"table": "series", "columns": {"region": "r"}},
-            "mapping column 'region' is none of series .*leave it out: what has no name here becomes a dimension",
+            "mapping column 'region' is none of series .*leave it out: what is not named becomes a dimension",
         ),
         ({"team": 5}, "mapping column 'team': 5 is no path; write a dotted path, or {path: …, unit: …}"),
         ({"team": ""}, "mapping column 'team': '' is no path"),
@@ -283,7 +284,7 @@ def test_every_error_of_a_file_names_the_cure(tmp_path, text, message):
 
 
 def test_a_mapping_file_that_is_not_there(tmp_path):
-    with pytest.raises(MappingError, match="mapping file .* cannot be read: .*; check the path"):
+    with pytest.raises(MappingError, match=r"mapping file .* cannot be read: .*; check the path"):
         read_mapping(tmp_path / "none.yaml")
 
 

@@ -349,7 +349,7 @@ class TestFrames:
 
     def test_two_columns_of_one_name(self):
         frame = pd.DataFrame([["t", "s", "m", "n"]], columns=["trace_id", "span_id", "model", "Model"])
-        with pytest.raises(InputError, match="DataFrame of spans has more than one column 'model' .case aside.; rename one"):
+        with pytest.raises(InputError, match=r"DataFrame of spans has more than one column 'model' \(case aside\); rename one"):
             lm.load(frame)
 
     def test_rows_without_span_id_are_refused_with_a_reason(self):

@@ -35,6 +35,7 @@ def expand(paths: Sequence[str | os.PathLike], *, note: Callable[[str], None] = 
     for path in paths:
         for file in _files(os.fspath(path), note):
             for item in _inputs(file):
+                item.named = item.name == os.fspath(path)
                 found.setdefault(item.name, item)
     if not found:
         named = ", ".join(os.fspath(p) for p in paths) or "nothing"

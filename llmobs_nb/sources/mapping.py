@@ -123,7 +123,7 @@ def _name(name, table: str) -> str:
         raise MappingError(f"mapping column {name!r} differs only in case from {name.lower()!r}; write {name.lower()!r}")
     if table == "series":
         raise MappingError(
-            f"mapping column {name!r} is none of series ({', '.join(known)}); leave it out: what has no name here becomes a dimension"
+            f"mapping column {name!r} is none of series ({', '.join(known)}); leave it out: what is not named becomes a dimension"
         )
     return name
 

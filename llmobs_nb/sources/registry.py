@@ -72,7 +72,7 @@ def recognise(item: Input, head: Head, wanted: str = "auto") -> Format:
         if candidate.sniff(head):
             return candidate
     if wanted != "auto":
-        return candidates[0]
+        return max(candidates, key=lambda f: len(f.shapes))
     raise InputError(f"file {item.name!r} has a format that is not known ({_seen(head)}); name it with --format, one of: {', '.join(names())}")
 
 

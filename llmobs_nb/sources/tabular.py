@@ -46,14 +46,15 @@ def csv_rows(stream: BinaryIO) -> Iterator[tuple[int, dict[str, str]] | Bad]:
     try:
         yield from _rows_of(text)
     finally:
-        text.detach()
+        if not stream.closed:
+            text.detach()
 
 
 def _rows_of(text: io.TextIOWrapper) -> Iterator[tuple[int, dict[str, str]] | Bad]:
     try:
         first = text.readline()
         reader = csv.reader(itertools.chain([first], text), delimiter=_delimiter(first))
-        names = [n.strip() for n in next(reader, [])]
+        names = [_readable(n.strip()) for n in next(reader, [])]
     except (csv.Error, *DAMAGE) as error:
         yield Bad(1, f"not CSV from here: {error}", "")
         return
@@ -85,7 +86,12 @@ def _escaped(cell: str) -> bool:
 def _csv_text(row: list[str]) -> str:
     out = io.StringIO()
     csv.writer(out).writerow(row)
-    return out.getvalue().rstrip("\r\n").encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return _readable(out.getvalue().rstrip("\r\n"))
+
+
+def _readable(text: str) -> str:
+    """What was not UTF-8, escaped."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def parquet_rows(item: Input, columns: list[str] | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
