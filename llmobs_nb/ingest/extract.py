@@ -33,6 +33,8 @@ CHUNK_ROWS = 20_000
 CHUNK_BYTES = 32 << 20
 LINE_BYTES = 4 << 20
 BATCH_ROWS = 8_192
+# A result that streams through Arrow gives the engine's errors as Arrow's.
+_ENGINE_ERRORS = (duckdb.Error, pa.ArrowException, OSError)
 
 
 class NotFast(Exception):
@@ -85,7 +87,7 @@ class Extractor:
             for table, rows in self._tables(shape, relation, fmt.source, strict=True):
                 tally.keep(table, rows.num_rows)
                 yield table, rows
-        except duckdb.Error as error:
+        except _ENGINE_ERRORS as error:
             raise NotFast(str(error)) from None
 
     def parquet(self, item: Input, head: Head, fmt: Format, tally: Tally) -> Iterator[tuple[str, pa.Table]]:
@@ -95,7 +97,7 @@ class Extractor:
         relation = f'(SELECT * EXCLUDE (file_row_number), file_row_number AS "\x01at" FROM read_parquet({path}, {options}))'
         try:
             yield from self.relational(relation, head, fmt, item.name, tally)
-        except duckdb.Error as error:
+        except _ENGINE_ERRORS as error:
             raise NotFast(str(error)) from None
 
     def relational(self, relation: str, head: Head, fmt: Format, file: str, tally: Tally) -> Iterator[tuple[str, pa.Table]]:

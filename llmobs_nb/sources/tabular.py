@@ -106,6 +106,8 @@ def parquet_rows(item: Input, columns: list[str] | None = None) -> Iterator[tupl
                 for row in batch.to_pylist(maps_as_pydicts="lossy"):
                     line += 1
                     yield line, row
+            if line != (rows := sum(file.metadata.row_group(g).num_rows for g in range(file.num_row_groups))):
+                raise ValueError(f"{line} rows of {rows}")
     except (pa.ArrowException, OSError, ValueError) as error:
         raise InputError(f"file {item.name!r} is not readable Parquet: {first_line(error)}; export it again") from None
 
