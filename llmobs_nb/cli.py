@@ -195,7 +195,7 @@ def _reported(done) -> int:
 
 
 def _demo(args) -> int:
-    from .demo import data_folder
+    from .demodata import data_folder
     from .reports import report
 
     out = Path(args.out)

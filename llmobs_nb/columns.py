@@ -13,18 +13,19 @@ from dataclasses import dataclass, field
 from .errors import MappingError
 from .schema import SQL, draft_fields
 
+# A list of one and a lambda stand for "compute once, use often": a macro repeats its argument wherever it is named.
 MACROS = """
 CREATE OR REPLACE MACRO llm_blank(x) AS CASE WHEN x = '' THEN NULL ELSE x END;
-CREATE OR REPLACE MACRO llm_epoch(v) AS CASE
-  WHEN abs(v) < 1e11 THEN make_timestamptz((v * 1e6)::BIGINT)
-  WHEN abs(v) < 1e14 THEN make_timestamptz((v * 1e3)::BIGINT)
-  WHEN abs(v) < 1e17 THEN make_timestamptz(v::BIGINT)
-  ELSE make_timestamptz((v // 1000)::BIGINT) END;
+CREATE OR REPLACE MACRO llm_epoch(v) AS list_transform([v], lambda n: CASE
+  WHEN abs(n) < 1e11 THEN make_timestamptz((n * 1e6)::BIGINT)
+  WHEN abs(n) < 1e14 THEN make_timestamptz((n * 1e3)::BIGINT)
+  WHEN abs(n) < 1e17 THEN make_timestamptz(n::BIGINT)
+  ELSE make_timestamptz((n // 1000)::BIGINT) END)[1];
 CREATE OR REPLACE MACRO llm_time_raw(x) AS coalesce(
   TRY_CAST(x AS TIMESTAMPTZ), TRY(llm_epoch(CASE WHEN NOT contains(x, '.') THEN TRY_CAST(x AS HUGEINT) END)),
   TRY(llm_epoch(TRY_CAST(x AS DOUBLE))));
-CREATE OR REPLACE MACRO llm_time(x) AS CASE WHEN llm_time_raw(x) >= TIMESTAMPTZ '1970-01-01 00:00:00+00'
-  AND llm_time_raw(x) < TIMESTAMPTZ '2200-01-01 00:00:00+00' THEN llm_time_raw(x) END;
+CREATE OR REPLACE MACRO llm_time(x) AS list_filter([llm_time_raw(x)], lambda t:
+  t >= TIMESTAMPTZ '1970-01-01 00:00:00+00' AND t < TIMESTAMPTZ '2200-01-01 00:00:00+00')[1];
 CREATE OR REPLACE MACRO llm_number(x) AS CASE WHEN isfinite(TRY_CAST(x AS DOUBLE)) THEN TRY_CAST(x AS DOUBLE) END;
 CREATE OR REPLACE MACRO llm_bool(x) AS CASE WHEN lower(x) IN ('true', '1', 't', 'yes', '1.0') THEN true
   WHEN lower(x) IN ('false', '0', 'f', 'no', '0.0') THEN false END;

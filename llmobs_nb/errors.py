@@ -6,7 +6,6 @@ LlmobsError
 │   ├── MappingError      a mapping file or a column declaration that does not fit
 │   └── StoreError        a store that is missing, locked or damaged
 │       └── LockedError   another writer holds the store
-├── MissingExtraError     an optional dependency is not installed: exits with 3
 ├── InterruptError        stopped by the user; what was done stays done: exits with 130
 └── InternalError         a fault of ours: exits with 4
 """
@@ -39,9 +38,6 @@ class StoreError(UsageError):
 class LockedError(StoreError):
     """Another writer holds the store."""
 
-
-class MissingExtraError(UsageError):
-    """An optional dependency is not installed."""
 
 
 class InterruptError(LlmobsError):

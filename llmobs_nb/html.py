@@ -16,7 +16,6 @@ from itertools import pairwise
 from .text import safe
 
 LINE = "rgba(127,127,127,.35)"
-FAINT = "rgba(127,127,127,.10)"
 FILL = "rgba(127,127,127,.28)"
 STRONG = "rgba(127,127,127,.85)"
 CELL_LIMIT = 300

@@ -184,7 +184,8 @@ class Observations:
 
     def scores(self, *, columns: Sequence[str] | None = None, limit: int | None = None) -> pd.DataFrame:
         """One row per judgement, oldest first."""
-        names = self._picked(columns, TABLES["scores"].names) or TABLES["scores"].names
+        known = [*TABLES["scores"].names, *self._snapshot.extra.get("scores", {})]
+        names = self._picked(columns, known) or known
         return self.sql(f"SELECT {', '.join(quote(n) for n in names)} FROM scores ORDER BY created_at, score_id{_limit(limit)}")
 
     def traces(self, *, texts: bool = False, limit: int | None = None) -> pd.DataFrame:
@@ -314,7 +315,7 @@ def load(
 
 def demo(*, memory: str = "2GB") -> Observations:
     """The demo data that ships with the package, as a handle."""
-    from .demo import data_folder
+    from .demodata import data_folder
 
     return load(data_folder(), memory=memory)
 

@@ -154,7 +154,7 @@ SPANS = Table(
         ("tokens_cache_read", "int", "part of tokens_in read from the prompt cache", "tokens"),
         ("tokens_cache_write", "int", "part of tokens_in written to the prompt cache", "tokens"),
         ("tokens_reasoning", "int", "part of tokens_out spent on reasoning", "tokens"),
-        ("usage_flag", "text", "why the token counts need care: total_mismatch, cache_exceeds_input, negative; else null"),
+        ("usage_flag", "text", "why the counts or the cost need care: total_mismatch, cache_exceeds_input, cache_counted_twice, negative; else null"),
         ("cost_recorded_usd", "double", "what the source said", "USD"),
         ("cost_list_usd", "double", "what the dated price table says", "USD"),
         ("cost_usd", "double", "the one used: recorded where there is one, else list", "USD"),

@@ -35,6 +35,7 @@ _COUNTS = {
     "gap_list": f"sum(cost_list_usd) FILTER (WHERE cost_recorded_usd IS NOT NULL AND cost_list_usd > 0 AND abs(cost_recorded_usd / cost_list_usd - 1) > {GAP_RATE})",
     "total_mismatch": "count(*) FILTER (WHERE usage_flag = 'total_mismatch')",
     "cache_exceeds_input": "count(*) FILTER (WHERE usage_flag = 'cache_exceeds_input')",
+    "cache_counted_twice": "count(*) FILTER (WHERE usage_flag = 'cache_counted_twice')",
     "negative_tokens": "count(*) FILTER (WHERE usage_flag = 'negative')",
     "rollups": "count(*) FILTER (WHERE price_reason = 'usage repeats that of its children')",
     "recorded_usd": "sum(cost_recorded_usd)",
@@ -88,6 +89,7 @@ def _findings(query, n: dict, tables: dict, window, log) -> list[dict]:
         _finding("warning", n["silent_zero"], "model calls with tokens are recorded as free"),
         _finding("warning", n["negative_cost"], "spans have a negative recorded cost"),
         _finding("warning", n["cache_exceeds_input"], "spans report more cached than input tokens: cache tokens may be counted twice"),
+        _finding("warning", n["cache_counted_twice"], "spans have cached tokens inside their input: the recorded cost may count them twice"),
         _finding("warning", n["total_mismatch"], "spans report a token total that is neither their sum nor that of their parts"),
         _finding("warning", n["negative_tokens"], "spans report negative tokens"),
         _gap(n),
@@ -104,6 +106,7 @@ def _findings(query, n: dict, tables: dict, window, log) -> list[dict]:
         _finding("info", _unknown_raters(query, tables), "scores do not say who judged: map their names to human, judge, user or code"),
         _finding("info", sum(sum(e.get("duplicates", {}).values()) for e in log), "rows came again or were older than what is stored, and were dropped"),
     ]
+    out += [{"severity": "info", "text": terminal(note, 400), "count": 1} for note in dict.fromkeys(x for e in log for x in e.get("notes", []))]
     order = {"critical": 0, "warning": 1, "info": 2}
     return sorted((f for f in out if f), key=lambda f: order[f["severity"]])
 

@@ -1,9 +1,9 @@
 """For tests of one source: its records through its columns, before anything is derived."""
 
 import duckdb
-import orjson
 
 from llmobs_nb.columns import MACROS, compile_select, fields_of, literal, quote
+from llmobs_nb.ingest.extract import encode
 from llmobs_nb.sources import registry
 from llmobs_nb.sources.base import Bad
 from llmobs_nb.sources.files import expand
@@ -31,9 +31,7 @@ def mapped(shape, datas):
     con.execute("SET TimeZone='UTC'")
     con.execute(MACROS)
     names = fields_of(shape.columns)
-    text = [
-        {n: v if isinstance(v, str) or v is None else orjson.dumps(v).decode() for n in names for v in [d.get(n)]} for d in datas
-    ]
+    text = [{n: v if isinstance(v, str) or v is None else encode(v).decode() for n in names for v in [d.get(n)]} for d in datas]
     con.execute(f"CREATE TABLE r ({', '.join(quote(n) + ' VARCHAR' for n in names)})")
     for row in text:
         values = ", ".join("NULL" if v is None else literal(v.replace("\x00", "")) for v in row.values())

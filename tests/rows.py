@@ -30,25 +30,45 @@ def _book():
     return PriceBook(None)
 
 
+@cache
+def _plain():
+    return _new(None)
+
+
 def extractor(mapping=None):
+    return _plain() if mapping is None else _new(read_mapping(mapping))
+
+
+def _new(mapping):
     con = connect(memory="400MB", threads=1)
     con.execute(derive.MACROS)
-    return Extractor(con, _book(), mapping=read_mapping(mapping) if mapping is not None else None)
+    return Extractor(con, _book(), mapping=mapping)
 
 
 def rows_of(tables):
     """{table: rows}, each row without its nulls."""
     out = {}
     for table, rows in tables:
-        told = [{k: dict(v) if k in ("metadata", "own", "dimensions") and v is not None else v for k, v in r.items()} for r in rows.to_pylist()]
+        told = [
+            {k: dict(v) if k in ("metadata", "own", "dimensions") and v is not None else v for k, v in r.items()}
+            for r in rows.to_pylist()
+        ]
         out.setdefault(table, []).extend({k: v for k, v in r.items() if v is not None} for r in told)
     return out
 
 
 def derived(shape: Shape, *datas: dict, source="t", mapping=None):
     """{table: rows} of records given as dicts."""
-    fmt = Format("t.t", source, "", lambda head: False, lambda item, head: (Record("s", n, d) for n, d in enumerate(datas, 1)), {"s": shape})
+    fmt = Format(
+        "t.t",
+        source,
+        "",
+        lambda head: False,
+        lambda item, head: (Record("s", n, d) for n, d in enumerate(datas, 1)),
+        {"s": shape},
+    )
     ex, tally = extractor(mapping), Tally()
+    ex.spools.clear()
     head = Head("t", b"", "lines", [])
     return rows_of([*ex.slow(Input("t", "t", open), head, fmt, tally), *ex.flush(tally)])
 
@@ -59,10 +79,11 @@ def extracted(path, *, mapping=None, fast=None):
     head = registry.head_of(item)
     fmt = registry.recognise(item, head)
     ex, tally = extractor(mapping), Tally()
+    ex.spools.clear()
     able = fmt.lines is not None and fmt.lines_when(head) and item.plain and head.layout == "lines"
     if fast is not False and able:
         try:
-            return fmt.name, rows_of(ex.fast(item, head, fmt))
+            return fmt.name, rows_of(ex.fast(item, head, fmt, tally))
         except NotFast:
             assert not fast, "the fast path refused the file"
     assert not fast, "the file does not qualify for the fast path"

@@ -196,3 +196,23 @@ def test_ctrl_c_is_exit_130_and_keeps_nothing(tmp_path):
     assert child.returncode == 130
     assert b"interrupted; nothing half done is kept, run the same command again" in err
     assert not list(store.rglob("*.parquet"))
+
+
+def test_a_stranger_in_a_folder_is_counted_and_stops_nothing(capsys, lines, tmp_path):
+    folder = tmp_path / "exports"
+    folder.mkdir()
+    lines.rename(folder / "spans.jsonl")
+    (folder / "other.jsonl").write_text('{"colour": "red"}\n')
+    code, out, err = run(capsys, "ingest", folder, "--store", tmp_path / "s")
+    assert code == 0
+    assert out.startswith("kept 4 of 5 records; 1 quarantined, first reasons: unreadable file (1)")
+    assert "left out: file" in err
+    assert json.loads(run(capsys, "status", "--store", tmp_path / "s", "--json")[1])["quarantined"] == 1
+
+
+def test_a_folder_of_strangers_only_is_exit_3(capsys, tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.jsonl").write_text('{"colour": "red"}\n')
+    code, _, err = run(capsys, "ingest", tmp_path, "--store", tmp_path / "s")
+    assert code == 3
+    assert "none of 2 files can be read, first: file" in err

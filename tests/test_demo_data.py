@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from llmobs_nb import demo
-from llmobs_nb.demo import build
+from llmobs_nb import demodata as demo
+from llmobs_nb.demodata import build
 from llmobs_nb.errors import InputError, UsageError
 from llmobs_nb.schema import ARROW, ERROR_CLASSES, KINDS, RATERS, SCORES, draft_fields
 
@@ -318,7 +318,7 @@ def test_an_end_that_is_no_monday(end):
 def test_the_folder_is_named_when_it_is_missing(monkeypatch, tmp_path):
     monkeypatch.setattr(demo, "__file__", str(tmp_path / "llmobs_nb" / "demo" / "__init__.py"))
     with pytest.raises(
-        InputError, match=r"the demo data is not beside the package; write it with: python -m llmobs_nb.demo data"
+        InputError, match=r"the demo data is not beside the package; write it with: python -m llmobs_nb.demodata data"
     ):
         demo.data_folder()
     (tmp_path / "data").mkdir()

@@ -14,7 +14,7 @@ ROOMS = {
     "stats": 1,
     **dict.fromkeys(("schema", "columns", "html"), 2),
     "sources": 3,
-    **dict.fromkeys(("store", "engine", "ingest", "prices", "observations", "status", "dimensions", "demo"), 4),
+    **dict.fromkeys(("store", "engine", "ingest", "prices", "observations", "status", "dimensions", "demodata"), 4),
     "analyses": 5,
     "views": 6,
     **dict.fromkeys(("reports", "cli", "__main__", "__init__"), 7),
@@ -134,3 +134,10 @@ def test_nothing_committed_names_a_registry_or_a_path_of_this_machine():
         if path.suffix in (".py", ".md", ".toml", ".txt", ".ipynb", ".yaml", ".json", ".js", ".j2", "") and path.is_file():
             text = path.read_text(encoding="utf-8", errors="replace")
             assert not [b for b in banned if b in text], name
+
+
+def test_the_door_s_functions_are_not_hidden_by_a_module_of_their_name():
+    import llmobs_nb as lm
+
+    modules = {p.stem if p.is_file() else p.name for p in PACKAGE.iterdir() if p.suffix == ".py" or (p / "__init__.py").is_file()}
+    assert not {n for n in lm.__all__ if n in modules and callable(getattr(lm, n))}

@@ -109,3 +109,19 @@ def test_an_empty_window_is_all_zeros_and_nulls(tmp_path):
     assert told["window"] == {"start": None, "end": None}
     assert set(told["coverage"].values()) == {None}
     assert told["cost"]["used_usd"] is None
+
+
+def test_what_a_run_noted_stays_readable(tmp_path):
+    from llmobs_nb.ingest.run import ingest
+    from llmobs_nb.store.store import Store
+
+    folder = tmp_path / "in"
+    folder.mkdir()
+    pd.DataFrame([span(1)]).to_parquet(folder / "spans.parquet")
+    (folder / "alien.jsonl").write_text('{"colour": "red"}\n')
+    ingest([folder], Store(tmp_path / "s"))
+    assert found(lm.open(tmp_path / "s").status(), "left out: file") == 1
+
+
+def test_cached_tokens_inside_the_input_are_named(tmp_path):
+    assert found(status(tmp_path, span(1, usage_flag="cache_counted_twice"), span(2)), "cached tokens inside their input") == 1

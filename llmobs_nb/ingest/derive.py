@@ -12,20 +12,25 @@ from ..columns import literal, quote
 from ..schema import ERROR_CLASSES, KINDS, RATERS, TABLES, draft_fields
 
 MACROS = r"""
-CREATE OR REPLACE MACRO llm_error_class(t, kind) AS CASE
+CREATE OR REPLACE MACRO llm_error_class(text, kind) AS list_transform([text], lambda t: CASE
   WHEN regexp_matches(t, '429|rate.?limit|quota|too many requests|throttl|resource.?exhausted', 'i') THEN 'rate_limit'
-  WHEN regexp_matches(t, 'context.{0,3}(length|window|overflow|limit)|maximum context|prompt is too long|too many tokens', 'i') THEN 'context_overflow'
+  WHEN regexp_matches(t, 'context.{0,3}(length|window|overflow|limit)|maximum context|prompt is too long|too many tokens', 'i')
+    THEN 'context_overflow'
   WHEN regexp_matches(t, 'time.{0,2}out|timed out|deadline|\b(408|504|524)\b', 'i') THEN 'timeout'
-  WHEN regexp_matches(t, 'content.{0,3}(filter|policy|management)|safety|moderation|responsibleai|blocked', 'i') THEN 'content_filter'
-  WHEN regexp_matches(t, '\b5\d\d\b|server.?error|bad gateway|unavailable|overloaded|internal.{0,3}error|connection|APIError', 'i') THEN 'provider_5xx'
+  WHEN regexp_matches(t, 'content.{0,3}(filter|policy|management)|safety|moderation|responsibleai|blocked', 'i')
+    THEN 'content_filter'
+  WHEN regexp_matches(t, '\b5\d\d\b|server.?error|bad gateway|unavailable|overloaded|internal.{0,3}error|connection|apierr', 'i')
+    THEN 'provider_5xx'
   WHEN regexp_matches(t, 'json|parse|parsing|schema|validation|invalid.{0,12}output|output.?parser', 'i') THEN 'invalid_output'
   WHEN regexp_matches(t, 'empty|no (content|output|response|choices)', 'i') THEN 'empty'
-  WHEN kind = 'tool' OR regexp_matches(t, 'tool', 'i') THEN 'tool' ELSE 'other' END;
-CREATE OR REPLACE MACRO llm_finish(x) AS CASE WHEN lower(x) IN ('end_turn', 'stop_sequence', 'eos', 'complete', 'completed', 'stop', 'finish') THEN 'stop'
-  WHEN lower(x) IN ('length', 'max_tokens', 'max_output_tokens', 'model_length', 'incomplete') THEN 'length'
-  WHEN lower(x) IN ('tool_calls', 'tool_use', 'tool-calls', 'function_call', 'tool_call') THEN 'tool_calls'
-  WHEN lower(x) IN ('content_filter', 'content-filter', 'safety', 'recitation', 'blocklist', 'prohibited_content', 'spii', 'refusal') THEN 'content_filter'
-  WHEN lower(x) IN ('error', 'failed') THEN 'error' ELSE lower(x) END;
+  WHEN kind = 'tool' OR regexp_matches(t, 'tool', 'i') THEN 'tool' ELSE 'other' END)[1];
+CREATE OR REPLACE MACRO llm_finish(text) AS list_transform([lower(text)], lambda x: CASE
+  WHEN x IN ('end_turn', 'stop_sequence', 'eos', 'complete', 'completed', 'stop', 'finish') THEN 'stop'
+  WHEN x IN ('length', 'max_tokens', 'max_output_tokens', 'model_length', 'incomplete') THEN 'length'
+  WHEN x IN ('tool_calls', 'tool_use', 'tool-calls', 'function_call', 'tool_call') THEN 'tool_calls'
+  WHEN x IN ('content_filter', 'content-filter', 'safety', 'recitation', 'blocklist', 'prohibited_content', 'spii', 'refusal')
+    THEN 'content_filter'
+  WHEN x IN ('error', 'failed') THEN 'error' ELSE x END)[1];
 """
 
 _PARTS = "coalesce(tokens_cache_read, 0) + coalesce(tokens_cache_write, 0)"
@@ -89,7 +94,9 @@ def _spans(typed: str, drafted: Mapping[str, str], passing: Sequence[str]) -> st
 def _span_words() -> list[str]:
     kinds = ", ".join(literal(k) for k in KINDS)
     words = [
-        f"CASE WHEN lower(kind) IN ({kinds}) THEN lower(kind) WHEN kind IS NULL AND (model IS NOT NULL OR model_requested IS NOT NULL OR tokens_in IS NOT NULL) THEN 'llm' ELSE 'chain' END AS kind",
+        f"CASE WHEN lower(kind) IN ({kinds}) THEN lower(kind)"
+        " WHEN kind IS NULL AND (model IS NOT NULL OR model_requested IS NOT NULL OR tokens_in IS NOT NULL) THEN 'llm'"
+        " ELSE 'chain' END AS kind",
         "CASE WHEN lower(status) IN ('error', 'failed', 'failure') OR regexp_full_match(status, '[45][0-9][0-9]') THEN 'error'"
         " WHEN status IS NOT NULL THEN 'ok' WHEN error_class IS NOT NULL OR error_type IS NOT NULL THEN 'error'"
         " WHEN lower(finish_reason) IN ('error', 'failed') THEN 'error' ELSE 'ok' END AS status",
@@ -118,19 +125,28 @@ def _usage_rule() -> str:
 
 def _span_columns() -> list[str]:
     ms = "(epoch_us({1}) - epoch_us({0})) / 1000.0"
-    tin = f"CASE WHEN _rule IN ('both', 'in') AND (tokens_in IS NOT NULL OR {_IN_PARTS} > 0) THEN coalesce(tokens_in, 0) + {_IN_PARTS} ELSE tokens_in END"
-    tout = f"CASE WHEN _rule IN ('both', 'out') AND (tokens_out IS NOT NULL OR {_OUT_PARTS} > 0) THEN coalesce(tokens_out, 0) + {_OUT_PARTS} ELSE tokens_out END"
+    tin = f"""CASE WHEN _rule IN ('both', 'in') AND (tokens_in IS NOT NULL OR {_IN_PARTS} > 0)
+        THEN coalesce(tokens_in, 0) + {_IN_PARTS} ELSE tokens_in END"""
+    tout = f"""CASE WHEN _rule IN ('both', 'out') AND (tokens_out IS NOT NULL OR {_OUT_PARTS} > 0)
+        THEN coalesce(tokens_out, 0) + {_OUT_PARTS} ELSE tokens_out END"""
     classes = ", ".join(literal(c) for c in ERROR_CLASSES)
-    told = "concat_ws(' ', error_type, error_message, CASE WHEN finish_reason NOT IN ('stop', 'tool_calls') THEN finish_reason END)"
+    ended = "CASE WHEN finish_reason NOT IN ('stop', 'tool_calls') THEN finish_reason END"
+    told = f"concat_ws(' ', error_type, error_message, {ended})"
     made = {
-        "latency_ms": f"CASE WHEN end_time >= start_time THEN {ms.format('start_time', 'end_time')} WHEN end_time < start_time THEN NULL WHEN latency_ms >= 0 THEN latency_ms END",
-        "ttft_ms": f"CASE WHEN first_token_time >= start_time THEN {ms.format('start_time', 'first_token_time')} WHEN ttft_ms >= 0 THEN ttft_ms END",
-        "error_class": f"CASE WHEN status <> 'error' THEN NULL WHEN error_class IN ({classes}) THEN error_class WHEN error_class = 'server_error' THEN 'provider_5xx'"
-        f" WHEN error_class IS NOT NULL AND error_type IS NULL AND error_message IS NULL THEN 'other' ELSE llm_error_class({told}, kind) END",
+        "latency_ms": f"""CASE WHEN end_time >= start_time THEN {ms.format("start_time", "end_time")}
+            WHEN end_time < start_time THEN NULL WHEN latency_ms >= 0 THEN latency_ms END""",
+        "ttft_ms": f"""CASE WHEN first_token_time >= start_time THEN {ms.format("start_time", "first_token_time")}
+            WHEN ttft_ms >= 0 THEN ttft_ms END""",
+        "error_class": f"""CASE WHEN status <> 'error' THEN NULL WHEN error_class IN ({classes}) THEN error_class
+            WHEN error_class = 'server_error' THEN 'provider_5xx'
+            WHEN error_class IS NOT NULL AND error_type IS NULL AND error_message IS NULL THEN 'other'
+            ELSE llm_error_class({told}, kind) END""",
         "tokens_in": tin,
         "tokens_out": tout,
-        "usage_flag": f"CASE WHEN least(tokens_in, tokens_out, tokens_cache_read, tokens_cache_write, tokens_reasoning) < 0 THEN 'negative'"
-        f" WHEN _rule = 'mismatch' THEN 'total_mismatch' WHEN {_PARTS} > coalesce({tin}, 0) THEN 'cache_exceeds_input' ELSE usage_flag END",
+        "usage_flag": f"""CASE
+            WHEN least(tokens_in, tokens_out, tokens_cache_read, tokens_cache_write, tokens_reasoning) < 0 THEN 'negative'
+            WHEN _rule = 'mismatch' THEN 'total_mismatch' WHEN {_PARTS} > coalesce({tin}, 0) THEN 'cache_exceeds_input'
+            ELSE usage_flag END""",
         "input_chars": "coalesce(input_chars, length(input))",
         "output_chars": "coalesce(output_chars, length(output))",
         "system_prompt_hash": "coalesce(system_prompt_hash, md5(system_prompt))",
@@ -151,24 +167,28 @@ def _scores(typed: str, drafted: Mapping[str, str], passing: Sequence[str], rate
     named = "".join(f"WHEN name = {literal(n)} THEN {literal(r)} " for n, r in raters.items())
     typed = f"(SELECT * REPLACE (CASE {named}WHEN rater IN ({known}) THEN rater ELSE 'unknown' END AS rater) FROM {typed})"
     number = "llm_number(value_text)"
-    truth = "CASE WHEN lower(value_text) = 'true' THEN 1.0 WHEN lower(value_text) = 'false' THEN 0.0 WHEN lower(data_type) = 'boolean' THEN llm_bool(value_text)::INT END"
+    names = ("trace_id", "span_id", "name", "rater", "rater_id", "judge_version", "created_at::VARCHAR")
+    told = ", ".join(f"coalesce({c}, '')" for c in names)
+    truth = """CASE WHEN lower(value_text) = 'true' THEN 1.0 WHEN lower(value_text) = 'false' THEN 0.0
+        WHEN lower(data_type) = 'boolean' THEN llm_bool(value_text)::INT END"""
     made = {
         "value": f"coalesce(value, {number}, {truth})",
         "label": f"coalesce(label, CASE WHEN {number} IS NULL AND ({truth}) IS NULL THEN value_text END)",
-        "data_type": f"CASE WHEN lower(data_type) IN ('numeric', 'boolean', 'categorical', 'text') THEN lower(data_type) WHEN ({truth}) IS NOT NULL THEN 'boolean' WHEN coalesce(value, {number}) IS NOT NULL THEN 'numeric' ELSE 'categorical' END",
+        "data_type": f"""CASE WHEN lower(data_type) IN ('numeric', 'boolean', 'categorical', 'text') THEN lower(data_type)
+            WHEN ({truth}) IS NOT NULL THEN 'boolean' WHEN coalesce(value, {number}) IS NOT NULL THEN 'numeric'
+            ELSE 'categorical' END""",
         "project": "coalesce(project, '')",
         "metadata": "CASE WHEN len(map_keys(metadata)) = 0 THEN NULL ELSE metadata END",
         "created_at": "coalesce(created_at, updated_at)",
         "updated_at": "coalesce(updated_at, created_at)",
         "day": "coalesce(coalesce(created_at, updated_at)::DATE, DATE '1970-01-01')",
-        "score_id": "coalesce(score_id, md5(concat_ws('|', " + ", ".join(
-            f"coalesce({c}, '')" for c in ("trace_id", "span_id", "name", "rater", "rater_id", "judge_version", "created_at::VARCHAR")
-        ) + ", CASE WHEN trace_id IS NULL THEN session_id END)))",
-    }  # fmt: skip
+        "score_id": f"coalesce(score_id, md5(concat_ws('|', {told}, CASE WHEN trace_id IS NULL THEN session_id END)))",
+    }
     columns = [f"{made.get(n, quote(n))} AS {quote(n)}" for n in TABLES["scores"].names]
     columns += [quote(n) for n in (*extras("scores", drafted), *passing)]
     reason = """coalesce(_reason, CASE WHEN name IS NULL THEN 'no score name'
-        WHEN coalesce(trace_id, span_id, session_id, metadata['experiment_id']) IS NULL THEN 'a score of nothing: no trace, span or session id'
+        WHEN coalesce(trace_id, span_id, session_id, metadata['experiment_id']) IS NULL
+          THEN 'a score of nothing: no trace, span or session id'
         WHEN value IS NULL AND value_text IS NULL AND label IS NULL AND comment IS NULL THEN 'no value' END)"""
     return f"SELECT {', '.join(columns)}, {reason} AS _reason FROM {typed}"
 
@@ -193,4 +213,3 @@ def _others(table: str, typed: str, drafted: Mapping[str, str], passing: Sequenc
     cases = " ".join(f"WHEN {quote(c)} IS NULL THEN {literal(f'no {c}')}" for c in _REQUIRED.get(table, ()))
     reason = f"coalesce(_reason, CASE {cases} END)" if cases else "_reason"
     return f"SELECT {', '.join(columns)}, {reason} AS _reason FROM {typed}"
-

@@ -9,7 +9,6 @@ from __future__ import annotations
 import glob
 import hashlib
 import json
-import math
 import os
 import tempfile
 from collections.abc import Iterator
@@ -299,9 +298,7 @@ class _Written(bytes):
 
 
 def _scalar(value) -> bytes:
-    if isinstance(value, float) and not math.isfinite(value):
-        return b"null"
-    if isinstance(value, (str, int, float)) or value is None:
+    if isinstance(value, (str, int)):
         return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
     return orjson.dumps(value, default=str)
 

@@ -78,7 +78,10 @@ def with_provider(rows: pa.Table) -> pa.Table:
 
 
 def with_short_models(rows: pa.Table) -> pa.Table:
-    """``projects/…/publishers/google/models/gemini-2.5-flash`` and ``models/…`` as the model's name; the path is what was asked for."""
+    """Models named by a path (``projects/…/publishers/google/models/gemini-2.5-flash``) by their own name.
+
+    The path stays as what was asked for, where the source does not say that itself.
+    """
     paths = pc.fill_null(pc.match_substring_regex(rows["model"], _MODEL_PATH), False)
     if not pc.any(paths).as_py():
         return rows

@@ -12,7 +12,7 @@ from ..schema import MODEL_KINDS
 from ..sources import chat
 from .fill import text_hash
 
-_ROLES = ("system", "developer")
+_ROLES = ('"system"', '"developer"')
 # The usual case, told without parsing the rest: the first message is the only one that is the system's.
 _FIRST = re.compile(r'(?:\{"messages": ?)?\[\{"role": ?"(?:system|developer)", ?"content": ?("(?:[^"\\\x00-\x1f]|\\[^u]|\\u(?!d[89a-f])[0-9a-f]{4})*+")\}')
 
@@ -20,9 +20,7 @@ _FIRST = re.compile(r'(?:\{"messages": ?)?\[\{"role": ?"(?:system|developer)", ?
 def with_system_prompts(rows: pa.Table) -> pa.Table:
     """Spans with ``system_prompt`` and its hash filled from the input's messages where the source gave none."""
     due = pc.and_(pc.is_in(rows["kind"], pa.array(MODEL_KINDS)), pc.is_null(rows["system_prompt"]))
-    told = pc.or_(*(pc.match_substring(rows["input"], f'"{role}"') for role in _ROLES))
-    due = pc.and_(due, pc.fill_null(told, False))
-    places = pc.indices_nonzero(due)
+    places = pc.indices_nonzero(pc.and_(due, pc.is_valid(rows["input"])))
     if len(places) == 0:
         return rows
     found = [system_prompt(text) for text in rows["input"].take(places).to_pylist()]
@@ -39,7 +37,8 @@ def with_system_prompts(rows: pa.Table) -> pa.Table:
 
 def system_prompt(text: str) -> str | None:
     """The system prompt inside a model call's input (JSON text of messages, or of an object that holds them); else None."""
+    named = sum(text.count(role) for role in _ROLES)
+    if not named:
+        return None
     quick = _FIRST.match(text)
-    if quick and text.count('"system"') + text.count('"developer"') == 1:
-        return orjson.loads(quick[1])
-    return chat.system_prompt(text)
+    return orjson.loads(quick[1]) if quick and named == 1 else chat.system_prompt(text)

@@ -16,7 +16,7 @@ from ..errors import InputError
 from ..prices import PriceBook
 from ..schema import TABLES
 from ..sources import registry
-from ..sources.base import Format, Head, Input
+from ..sources.base import Bad, Format, Head, Input
 from ..sources.files import expand
 from ..sources.mapping import Mapping, read_mapping
 from ..sources.tables.export import format_of
@@ -24,7 +24,7 @@ from ..sources.tables.frames import arrow_of
 from ..store.stage import Stager
 from ..store.store import Commit, Store
 from . import derive
-from .extract import Extractor, NotFast, Tally
+from .extract import Extractor, NotFast, Tally, quarantine
 
 SMALL_FILE = 4 << 20
 
@@ -97,7 +97,7 @@ def ingest(
     told = read_mapping(mapping) if mapping is not None else None
     book = prices if isinstance(prices, PriceBook) else PriceBook(prices)
     out = Ingested()
-    inputs = _recognised(expand(paths, note=out.note), format, told) if paths else []
+    inputs, strangers = _recognised(expand(paths, note=out.note), format, told) if paths else ([], [])
     frames = list(frames)
     extra = _extra(told)
     with store.writing():
@@ -110,6 +110,7 @@ def ingest(
                 run.take(item, head, fmt)
                 if progress:
                     progress(f"{at + 1}/{len(inputs)} {os.path.basename(item.name)}: {fmt.name}, {out.kept:,} kept")
+            run.refuse(strangers)
             for table, frame in frames:
                 run.take_frame(table, frame)
             run.finish()
@@ -135,22 +136,31 @@ def ingest(
     return out
 
 
-def _recognised(items: list[Input], wanted: str, told: Mapping | None) -> list[tuple[Input, Head, Format]]:
-    out = []
+def _recognised(items: list[Input], wanted: str, told: Mapping | None) -> tuple[list[tuple[Input, Head, Format]], list[tuple[Input, str]]]:
+    """Inputs with their formats; and those, only found on the way, of which nothing can be read, with the reason."""
+    known, strangers = [], []
     for item in items:
-        head = registry.head_of(item)
-        if head.layout == "empty" and len(items) > 1:
-            continue
         try:
-            fmt = registry.recognise(item, head, wanted)
-            if told is not None and fmt.name == f"tables.{told.table}":
-                fmt = format_of(told)
-        except InputError:
-            if told is None or wanted != "auto" or not told.columns or head.layout == "empty":
+            head = registry.head_of(item)
+            if head.layout != "empty" or len(items) == 1:
+                known.append((item, head, _format(item, head, wanted, told)))
+        except InputError as error:
+            if item.named or len(items) == 1:
                 raise
-            fmt = format_of(told)
-        out.append((item, head, fmt))
-    return out
+            strangers.append((item, str(error).split(";")[0]))
+    if not known and strangers:
+        raise InputError(f"none of {len(strangers):,} files can be read, first: {strangers[0][1]}; llmobs formats lists what can")
+    return known, strangers
+
+
+def _format(item: Input, head: Head, wanted: str, told: Mapping | None) -> Format:
+    try:
+        fmt = registry.recognise(item, head, wanted)
+    except InputError:
+        if told is None or wanted != "auto" or not told.columns or head.layout == "empty":
+            raise
+        return format_of(told)
+    return format_of(told) if told is not None and fmt.name == f"tables.{told.table}" else fmt
 
 
 def _extra(told: Mapping | None) -> dict[str, dict[str, str]]:
@@ -185,6 +195,13 @@ class _Run:
             if head.layout == "lines" and item.plain and self._whole(self.extractor.fast, item, head, fmt):
                 return
         self._stage(self.extractor.slow(item, head, fmt, self.out.tally))
+
+    def refuse(self, strangers: list[tuple[Input, str]]) -> None:
+        """Quarantine whole files that were found on the way and cannot be read."""
+        for item, reason in strangers:
+            self.out.note(f"left out: {reason}")
+            bad = Bad(1, f"unreadable file: {reason}", "")
+            self._put("quarantine", quarantine(item.name, "unknown", [bad], self.out.tally))
 
     def finish(self) -> None:
         """Stage the records that still wait for company."""
@@ -241,5 +258,8 @@ class _Run:
 
 
 def _payloads(rows: pa.Table) -> pa.Table:
+    """The rows that have a text."""
     texts = [pc.is_valid(rows[t]) for t in ("input", "output", "system_prompt")]
-    return rows.select(TABLES["payloads"].names).filter(pc.or_(pc.or_(texts[0], texts[1]), texts[2]))
+    worded = pc.or_(pc.or_(texts[0], texts[1]), texts[2])
+    payloads = rows.select(TABLES["payloads"].names)
+    return payloads if pc.all(worded).as_py() else payloads.filter(worded)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from ..columns import Column
 
@@ -39,15 +39,17 @@ class Shape:
 
 @dataclass
 class Input:
-    """One file, archive member or folder to read. ``open()`` gives plain bytes whatever the compression."""
+    """One file or archive member to read. ``open()`` gives plain bytes whatever the compression.
+
+    ``named``: the user gave this very file; others were found in a folder, a glob or an archive.
+    """
 
     name: str
     path: str
     open: Callable[[], BinaryIO]
     plain: bool = False
     size: int = 0
-    folder: bool = False
-    context: dict[str, Any] = field(default_factory=dict)
+    named: bool = False
 
 
 @dataclass

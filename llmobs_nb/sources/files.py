@@ -12,14 +12,13 @@ import tempfile
 import weakref
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import BinaryIO
 
 from ..errors import InputError
 from .base import Input
 from .langfuse import manifests
 
-SKIPPED_FOLDERS = {"_delta_log", "__pycache__", ".git", ".llmobs", "node_modules"}
+SKIPPED_FOLDERS = {"_delta_log", "__pycache__", "__MACOSX", ".git", ".llmobs", "node_modules"}
 SKIPPED_ENDINGS = (".crc", ".lock", ".md", ".txt", ".py", ".ipynb", ".html", ".png")
 SKIPPED_NAMES = ("license", "readme", "truth.json", "_success")
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"PK\x03\x04": "zip", b"PK\x05\x06": "zip"}
@@ -36,6 +35,7 @@ def expand(paths: Sequence[str | os.PathLike], *, note: Callable[[str], None] = 
     for path in paths:
         for file in _files(os.fspath(path), note):
             for item in _inputs(file):
+                item.named = item.name == os.fspath(path)
                 found.setdefault(item.name, item)
     if not found:
         named = ", ".join(os.fspath(p) for p in paths) or "nothing"
@@ -58,9 +58,14 @@ def _walk(folder: str) -> Iterator[str]:
     for root, folders, names in os.walk(folder):
         folders[:] = sorted(f for f in folders if f not in SKIPPED_FOLDERS and not f.startswith("."))
         for name in names:
-            low = name.lower()
-            if not name.startswith(".") and not low.endswith(SKIPPED_ENDINGS) and not low.startswith(SKIPPED_NAMES):
+            if not _skipped(name):
                 yield os.path.relpath(os.path.join(root, name), folder)
+
+
+def _skipped(name: str) -> bool:
+    """Whether a file's name says that it holds no records."""
+    low = name.lower()
+    return low.startswith((".", *SKIPPED_NAMES)) or low.endswith(SKIPPED_ENDINGS)
 
 
 def _inputs(path: str) -> Iterator[Input]:
@@ -76,7 +81,7 @@ def _inputs(path: str) -> Iterator[Input]:
     if packing == "zip":
         yield from _members(path)
         return
-    yield Input(name=path, path=path, open=lambda: _unpack(open(path, "rb"), packing), plain=packing is None, size=size)
+    yield Input(name=path, path=path, open=lambda: _unpack(open(path, "rb"), packing), plain=packing is None, size=size)  # noqa: SIM115
 
 
 def _members(path: str) -> Iterator[Input]:
@@ -86,9 +91,11 @@ def _members(path: str) -> Iterator[Input]:
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, struct.error) as error:
         raise InputError(f"archive {path!r} cannot be read: {error}; write it again or name its files one by one") from None
     for member in sorted(members, key=lambda m: m.filename):
-        if Path(member.filename).name.startswith((".", "__MACOSX")):
+        folders, name = os.path.split(member.filename)
+        if _skipped(name) or not SKIPPED_FOLDERS.isdisjoint(folders.split("/")):
             continue
-        yield Input(name=f"{path}!{member.filename}", path=path, open=_member_opener(path, member.filename), size=member.file_size)
+        opener = _member_opener(path, member.filename)
+        yield Input(name=f"{path}!{member.filename}", path=path, open=opener, size=member.file_size)
 
 
 def _member_opener(path: str, member: str):

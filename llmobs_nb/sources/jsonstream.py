@@ -7,7 +7,6 @@ at the next one.
 
 from __future__ import annotations
 
-import io
 import json
 import lzma
 import math
@@ -31,9 +30,12 @@ RECORD_KEYS = frozenset(
 )
 _RECORD_KEYS = frozenset(k.encode() for k in RECORD_KEYS)
 MAX_VALUE = 256 << 20
+HEAD_BYTES = 1 << 20
 RAW_KEPT = 1 << 20
 MAX_DEPTH = 500
-_TOKEN = re.compile(rb'"(?:[^"\\\n]++|\\[^\n])*+"|[{}\[\]]|\n')
+CHUNK_BYTES = 1 << 20
+_TOKEN = re.compile(rb'"(?:[^"\\\n]++|\\[^\n])*+"|["{}\[\]\n]')
+_INSIDE = re.compile(rb'(?:[^"\\\n]++|\\[^\n])*+')
 _BETWEEN = b" \t\r\n,[]\xef\xbb\xbf"
 # What a damaged file or archive raises while it is read.
 DAMAGE = (EOFError, OSError, ValueError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError, RuntimeError)
@@ -113,7 +115,7 @@ def _shallow(value: Any, raw: bytes) -> Any:
 
 def _mended(value: Any) -> Any:
     if isinstance(value, str):
-        return value.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     if isinstance(value, list):
         return [_mended(v) for v in value]
     if isinstance(value, dict):
@@ -128,7 +130,10 @@ def raw_text(raw: bytes) -> str:
 
 
 def layout_of(start: bytes) -> str:
-    """``parquet``, ``lines``, ``pieces`` (array, wrapper, pretty-printed or concatenated), ``csv`` or ``empty``."""
+    """``parquet``, ``lines``, ``pieces`` (array, wrapper, pretty-printed or concatenated), ``csv`` or ``empty``.
+
+    ``start`` is the whole input, or its first ``HEAD_BYTES``.
+    """
     if start.startswith(b"PAR1"):
         return "parquet"
     body = start.removeprefix(b"\xef\xbb\xbf").lstrip()
@@ -142,7 +147,7 @@ def layout_of(start: bytes) -> str:
     if isinstance(parse(first), dict):
         return "lines" if wrapper_of(parse(first)) is None or newline else "pieces"
     if not newline:
-        return "pieces" if _head_wrapper(body) else "lines"
+        return "pieces" if _head_wrapper(body) or len(start) < HEAD_BYTES else "lines"
     return "lines" if _later_line_is_object(body) and first.rstrip()[-1:] != b"{" else "pieces"
 
 
@@ -155,37 +160,61 @@ def _later_line_is_object(body: bytes) -> bool:
     return any(isinstance(parse(line), dict) for line in body.split(b"\n")[1:6] if line[:1] == b"{")
 
 
-def _lines(stream: BinaryIO) -> Iterator[tuple[int, bytes] | Bad]:
-    number = 0
+def _chunks(stream: BinaryIO) -> Iterator[bytes | Exception]:
+    """Megabytes of a stream; where it is damaged, what stands before and then the error."""
+    read = getattr(stream, "read1", stream.read)  # read() would lose what stands before the damage
     while True:
-        number += 1
+        parts: list[bytes] = []
         try:
-            line = stream.readline(MAX_VALUE)
+            while sum(map(len, parts)) < CHUNK_BYTES and (part := read(CHUNK_BYTES)):
+                parts.append(part)
         except DAMAGE as error:
-            yield Bad(number, f"the stream is damaged from here: {error}", "")
+            yield b"".join(parts)
+            yield error
             return
-        if not line:
+        if not parts:
             return
-        if number == 1:
-            line = line.removeprefix(b"\xef\xbb\xbf")
-        if line.strip():
-            yield number, line.strip()
+        yield b"".join(parts)
+
+
+def _lines(stream: BinaryIO) -> Iterator[tuple[int, bytes] | Bad]:
+    number, left, damage = 1, [b""], ""
+    for chunk in _chunks(stream):
+        if isinstance(chunk, Exception):
+            damage = f"the stream is damaged from here: {chunk}"
+            break
+        first, *more = chunk.split(b"\n")
+        left.append(first)
+        if sum(map(len, left)) > MAX_VALUE:
+            yield Bad(number, f"longer than {MAX_VALUE >> 20} MB", raw_text(b"".join(left)))
+            left = [b""]
+        for line in more:
+            yield from _line(number, b"".join(left))
+            number, left = number + 1, [line]
+    last = b"".join(left)
+    if damage and not isinstance(parse(last), dict):
+        yield Bad(number, damage, raw_text(last))
+        return
+    yield from _line(number, last)
+    if damage:
+        yield Bad(number + 1, damage, "")
+
+
+def _line(number: int, line: bytes) -> Iterator[tuple[int, bytes]]:
+    line = (line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line).strip()
+    if line:
+        yield number, line
 
 
 def _pieces(stream: BinaryIO) -> Iterator[tuple[int, bytes] | Bad]:
     """Raw objects at the outermost level that holds records: elements of the array or wrapper, or the values themselves."""
     splitter = _Splitter()
-    read = getattr(stream, "read1", stream.read)  # read() would lose what stands before the damage
-    while True:
-        try:
-            chunk = read(1 << 20)
-        except DAMAGE as error:
-            yield from splitter.rest(f"the stream is damaged from here: {error}")
+    for chunk in _chunks(stream):
+        if isinstance(chunk, Exception):
+            yield from splitter.rest(f"the stream is damaged from here: {chunk}", damaged=True)
             return
-        if not chunk:
-            break
         yield from splitter.feed(chunk)
-    yield from splitter.rest("the value is cut off")
+    yield from splitter.rest("not JSON: the value is cut off")
 
 
 class _Splitter:
@@ -204,27 +233,44 @@ class _Splitter:
         self.begin: tuple[int, int] | None = None
         self.gap = 0
         self.keys: list[bytes] = []
+        self.string: int | None = None
 
     def feed(self, chunk: bytes) -> Iterator[tuple[int, bytes] | Bad]:
         self.buffer += chunk
-        while (match := _TOKEN.search(self.buffer, self.at)) is not None and not self._may_be_cut(match):
-            token = match.group()
+        while self._outside() and (match := _TOKEN.search(self.buffer, self.at)) is not None:
             self.at = match.end()
+            token = self.buffer[match.start() : match.start() + 1]
             if token == b"\n":
                 self.line += 1
-            elif token[:1] == b'"':
-                if self.depth == 1:
-                    self.keys.append(token[1:-1])
+            elif token == b'"':
+                self._quoted(*match.span())
             elif token in b"{[":
                 yield from self._open(token, match)
             elif self.depth > 0:
                 yield from self._close(match)
-        self._trim()
+        yield from self._trim()
 
-    def _may_be_cut(self, match) -> bool:
-        """Whether a string may have begun before this token and go on in the next chunk."""
-        quote = self.buffer.find(b'"', self.at, match.start())
-        return quote >= 0 and self.buffer.find(b"\n", quote) < 0 and len(self.buffer) - quote < MAX_VALUE
+    def _quoted(self, start: int, end: int) -> None:
+        """Note a string, whole or only begun: those at the outermost level may be keys."""
+        if end - start == 1:
+            self.string = start
+        elif self.depth == 1 and end - start < 40:
+            self.keys.append(self.buffer[start + 1 : end - 1])
+
+    def _outside(self) -> bool:
+        """Whether no string is open: one that is goes on to its quote, or to the end of its line; else to the next chunk."""
+        if self.string is None:
+            return True
+        self.at = _INSIDE.match(self.buffer, self.at).end()
+        ahead = self.buffer[self.at : self.at + 2]
+        if ahead in (b"", b"\\"):
+            return False
+        start, self.string = self.string, None
+        if ahead[:1] != b"\n":
+            self.at += 1
+        if ahead[:1] == b'"':
+            self._quoted(start, self.at)
+        return True
 
     def _open(self, token: bytes, match) -> Iterator[Bad]:
         if token == b"[" and self.depth == 0:
@@ -265,19 +311,25 @@ class _Splitter:
         if stray and self.base >= 0:
             yield Bad(self.line, "not JSON: text between values", raw_text(stray))
 
-    def _trim(self) -> None:
+    def _trim(self) -> Iterator[Bad]:
         keep = self.begin[0] if self.begin is not None else self.gap
         self.buffer = self.buffer[keep:]
+        if len(self.buffer) > MAX_VALUE:
+            yield Bad(self.line, f"longer than {MAX_VALUE >> 20} MB", raw_text(self.buffer))
+            self.__init__()
+            return
         self.at -= keep
         self.gap -= keep
+        if self.string is not None:
+            self.string -= keep
         if self.begin is not None:
             self.begin = (0, self.begin[1])
             self.gap = 0
 
-    def rest(self, reason: str) -> Iterator[Bad]:
+    def rest(self, reason: str, *, damaged: bool = False) -> Iterator[Bad]:
         left = self.buffer[self.begin[0] if self.begin is not None else max(self.gap, 0) :].strip(_BETWEEN)
-        if left and self.base >= 0 or self.depth > 0:
-            yield Bad(self.begin[1] if self.begin is not None else self.line, f"not JSON: {reason}", raw_text(left))
+        if damaged or left and self.base >= 0 or self.depth > 0:
+            yield Bad(self.begin[1] if self.begin is not None else self.line, reason, raw_text(left))
 
 
 def sample(stream: BinaryIO, layout: str, most: int = 5) -> list:
@@ -289,7 +341,3 @@ def sample(stream: BinaryIO, layout: str, most: int = 5) -> list:
             if len(found) >= most:
                 break
     return found
-
-
-def of_bytes(raw: bytes) -> BinaryIO:
-    return io.BytesIO(raw)

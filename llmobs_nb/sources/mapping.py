@@ -75,7 +75,8 @@ def _load(path: str) -> dict:
     except (OSError, UnicodeDecodeError) as error:
         raise MappingError(f"mapping file {path!r} cannot be read: {error}; check the path") from None
     except yaml.YAMLError as error:
-        raise MappingError(f"mapping file {path!r} is not YAML: {' '.join(str(error).split())}; write lines of name: path") from None
+        told = " ".join(str(error).split())
+        raise MappingError(f"mapping file {path!r} is not YAML: {told}; write lines of name: path") from None
     if not isinstance(raw, dict):
         raise MappingError(f"mapping file {path!r} holds no keys; write a 'columns:' part with lines of name: path")
     return raw
@@ -115,11 +116,15 @@ def _name(name, table: str) -> str:
     if name in known:
         return name
     if not isinstance(name, str) or not name.isidentifier() or name.startswith("_") or name in _RESERVED:
-        raise MappingError(f"mapping column {name!r} is not a name for a column; use letters, digits and underscores, a letter first")
+        raise MappingError(
+            f"mapping column {name!r} is not a name for a column; use letters, digits and underscores, a letter first"
+        )
     if name.lower() in known:
         raise MappingError(f"mapping column {name!r} differs only in case from {name.lower()!r}; write {name.lower()!r}")
     if table == "series":
-        raise MappingError(f"mapping column {name!r} is none of series ({', '.join(known)}); leave it out: what has no name here becomes a dimension")
+        raise MappingError(
+            f"mapping column {name!r} is none of series ({', '.join(known)}); leave it out: what is not named becomes a dimension"
+        )
     return name
 
 
@@ -168,7 +173,8 @@ def _typed(name: str, options: dict, table: str) -> dict:
         raise MappingError(f"mapping column {name!r}: type={given!r} does not fit, it is {known.type}; leave the type out")
     kind = known.type if known else given or ("double" if "unit" in options else "text")
     if "unit" in options and kind not in _NUMBERS:
-        raise MappingError(f"mapping column {name!r}: unit={options['unit']!r} needs a number, the column is {kind}; leave the unit out")
+        unit = options["unit"]
+        raise MappingError(f"mapping column {name!r}: unit={unit!r} needs a number, the column is {kind}; leave the unit out")
     out = {} if known or kind == "text" else {"type": kind}
     if options.get("default") is not None:
         out["default"] = _default(name, options["default"], kind)
@@ -189,7 +195,9 @@ def _default(name: str, value, kind: str) -> str:
 
 def _renames(name: str, values) -> dict[str, str]:
     if not isinstance(values, Dict):
-        raise MappingError(f"mapping column {name!r}: values={values!r} is not a list of their word: our word; write {{words: …}}")
+        raise MappingError(
+            f"mapping column {name!r}: values={values!r} is not a list of their word: our word; write {{words: …}}"
+        )
     return {_word(k): _word(v) for k, v in values.items()}
 
 

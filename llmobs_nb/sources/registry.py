@@ -12,7 +12,6 @@ from .files import unpacked
 
 # Most telling first: a format earlier in the list wins where two recognise the same input.
 VENDORS = ("canonical", "langfuse", "langsmith", "otel", "phoenix", "mlflow", "litellm", "helicone", "logs", "tables")
-HEAD_BYTES = 1 << 20
 
 
 @cache
@@ -55,7 +54,7 @@ def _beginning(item: Input) -> bytes:
     with item.open() as stream:
         read = getattr(stream, "read1", stream.read)
         try:
-            while len(start) < HEAD_BYTES and (chunk := read(HEAD_BYTES - len(start))):
+            while len(start) < jsonstream.HEAD_BYTES and (chunk := read(jsonstream.HEAD_BYTES - len(start))):
                 start += chunk
         except jsonstream.DAMAGE:
             if not start:
@@ -73,7 +72,7 @@ def recognise(item: Input, head: Head, wanted: str = "auto") -> Format:
         if candidate.sniff(head):
             return candidate
     if wanted != "auto":
-        return candidates[0]
+        return max(candidates, key=lambda f: len(f.shapes))
     raise InputError(f"file {item.name!r} has a format that is not known ({_seen(head)}); name it with --format, one of: {', '.join(names())}")
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+import itertools
+import re
+from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO
 
 from ..errors import InputError
@@ -13,16 +15,28 @@ from .jsonstream import DAMAGE
 
 csv.field_size_limit(2**31 - 1)
 DELIMITERS = ",;\t|"
+_QUOTED = re.compile(r'"(?:[^"]|"")*+"')
 
 
 def csv_header(start: bytes) -> list[str]:
-    """The column names of a CSV head; empty where the first line does not look like a header."""
-    line = start.removeprefix(b"\xef\xbb\xbf").split(b"\n", 1)[0].decode("utf-8", "replace").rstrip("\r")
-    names = next(csv.reader([line], delimiter=_delimiter(line)), [])
-    return [n.strip() for n in names] if len(names) > 1 and all(n.strip() for n in names) else []
+    """The column names of a CSV head; empty where it does not look like a header."""
+    text = start.decode("utf-8-sig", "replace")
+    names = _names(io.StringIO(text, newline=""), _delimiter(text))
+    named = [n for n in names if n]
+    return named if len(names) > 1 and named and all(names[1:]) else []
 
 
-def _delimiter(line: str) -> str:
+def _names(lines: Iterable[str], delimiter: str) -> list[str]:
+    """The header's names; blank for the first column of a table that was written with its index."""
+    try:
+        return [n.strip() for n in next(csv.reader(lines, delimiter=delimiter), [])]
+    except csv.Error:
+        return []
+
+
+def _delimiter(text: str) -> str:
+    """What separates the names of a header, which may hold the other candidates inside quotes."""
+    line = _QUOTED.sub("", text[:100_000]).split("\n", 1)[0]
     return max(DELIMITERS, key=line.count)
 
 
@@ -32,20 +46,20 @@ def csv_rows(stream: BinaryIO) -> Iterator[tuple[int, dict[str, str]] | Bad]:
     try:
         yield from _rows_of(text)
     finally:
-        text.detach()
+        if not stream.closed:
+            text.detach()
 
 
 def _rows_of(text: io.TextIOWrapper) -> Iterator[tuple[int, dict[str, str]] | Bad]:
     try:
         first = text.readline()
-        delimiter = _delimiter(first)
-        names = [n.strip() for n in next(csv.reader([first], delimiter=delimiter), [])]
+        reader = csv.reader(itertools.chain([first], text), delimiter=_delimiter(first))
+        names = [_readable(n.strip()) for n in next(reader, [])]
     except (csv.Error, *DAMAGE) as error:
         yield Bad(1, f"not CSV from here: {error}", "")
         return
-    reader = csv.reader(text, delimiter=delimiter)
     while True:
-        line = reader.line_num + 2
+        line = reader.line_num + 1
         try:
             row = next(reader, None)
         except (csv.Error, *DAMAGE) as error:
@@ -62,7 +76,7 @@ def _csv_row(line: int, names: list[str], row: list[str]) -> tuple[int, dict[str
         return Bad(line, f"{len(row)} cells, not {len(names)}", _csv_text(row))
     if any(not cell.isascii() and _escaped(cell) for cell in row):
         return Bad(line, "not UTF-8", _csv_text(row))
-    return line, dict(zip(names, row, strict=True))
+    return line, {name: cell for name, cell in zip(names, row, strict=True) if name}
 
 
 def _escaped(cell: str) -> bool:
@@ -72,7 +86,12 @@ def _escaped(cell: str) -> bool:
 def _csv_text(row: list[str]) -> str:
     out = io.StringIO()
     csv.writer(out).writerow(row)
-    return out.getvalue().rstrip("\r\n").encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return _readable(out.getvalue().rstrip("\r\n"))
+
+
+def _readable(text: str) -> str:
+    """What was not UTF-8, escaped."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def parquet_rows(item: Input, columns: list[str] | None = None) -> Iterator[tuple[int, dict[str, Any]]]:

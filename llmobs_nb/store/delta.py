@@ -20,8 +20,9 @@ from .place import Folder, place_of
 WRITER = WriterProperties(compression="ZSTD", compression_level=3)
 KEEP_HOURS = 7 * 24
 # Table features of every store: files outlive their version by a week, whoever vacuums; no values in the log, which no
-# erasure rewrites.
+# erasure rewrites; a checkpoint every ten versions (opening a table reads every version since).
 CONFIGURATION = {
+    "delta.checkpointInterval": "10",
     "delta.logRetentionDuration": "interval 8 days",
     "delta.deletedFileRetentionDuration": "interval 7 days",
     "delta.dataSkippingNumIndexedCols": "0",
@@ -76,8 +77,12 @@ class DeltaFiles:
         return [os.path.join(self.folder, *uri.split("/")[-inside:]) for uri in found.file_uris()]
 
     def version(self) -> int | None:
-        found = self.at()
-        return None if found is None else found.version()
+        """The newest version, without opening the table; None where there is none."""
+        try:
+            names = os.listdir(os.path.join(self.folder, "_delta_log"))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return max((int(n[:-5]) for n in names if n.endswith(".json") and n[:-5].isdecimal()), default=None)
 
     def create(self, extra: dict[str, str]) -> DeltaTable:
         """The newest table, made or widened so that it has every canonical column and the ``extra`` ones (name: type)."""
@@ -122,7 +127,7 @@ class DeltaFiles:
             commit_properties=CommitProperties(max_commit_retries=tries),
             post_commithook_properties=PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False),
         )
-        return self.at().version()
+        return self.version()
 
     def _name(self, path: str) -> str:
         return path.removeprefix(self.folder).lstrip("/")

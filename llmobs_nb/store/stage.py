@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import OrderedDict
+from collections.abc import Iterator
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -53,9 +54,9 @@ class Stager:
         if not TABLES[name].partitioned:
             self._take(name, None, rows)
             return
-        days = pc.fill_null(rows["day"], UNKNOWN_DAY)
-        for day in sorted(pc.unique(days).to_pylist()):
-            self._take(name, day.isoformat(), rows.filter(pc.equal(days, day)))
+        known = [n for n in (*self.schema(name).names, "day") if n in rows.column_names]
+        for day, part in _by_day(rows.select(known)):
+            self._take(name, day.isoformat(), part)
 
     def _take(self, name: str, day: str | None, rows: pa.Table) -> None:
         sheet = self.sheets.get((name, day))
@@ -126,6 +127,22 @@ def _writer(path: str, schema: pa.Schema, place: Folder) -> pq.ParquetWriter:
     level = 1 if "input" in schema.names else 3
     how = {"compression": "zstd", "compression_level": level, "use_dictionary": dictionary, "store_schema": False}
     return pq.ParquetWriter(place.key(path), schema, filesystem=place.arrow, **how)
+
+
+def _by_day(rows: pa.Table) -> Iterator[tuple[dt.date, pa.Table]]:
+    """The rows of each day.
+
+    Texts that stand day by day, as in exports, are not copied. Narrow rows always are: a batch of the engine is freed as a
+    whole, and narrow rows that wait would keep its texts in memory.
+    """
+    days = pc.fill_null(rows["day"], UNKNOWN_DAY).combine_chunks()
+    runs = pc.run_end_encode(days)
+    ends, values = runs.run_ends.to_pylist(), runs.values.to_pylist()
+    if "input" in rows.column_names and len(set(values)) == len(values):
+        yield from ((day, rows.slice(begin, end - begin)) for day, begin, end in zip(values, [0, *ends], ends, strict=False))
+        return
+    for day in sorted(set(values)):
+        yield day, rows.filter(pc.equal(days, day))
 
 
 def _fit(rows: pa.Table, schema: pa.Schema) -> pa.Table:

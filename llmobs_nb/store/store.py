@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import duckdb
+import pyarrow as pa
 from deltalake.exceptions import DeltaError
 
 from ..columns import literal, quote
@@ -27,6 +28,8 @@ from .stage import Stager
 CROWDED = 12
 VACUUM_EVERY = 20
 EMPTY_HEAD = {"versions": {}, "commits": 0, "log": []}
+# The tables that a user's mapping may give columns of their own.
+WIDENED = ("spans", "scores", "series")
 ERASED = ("payloads", "scores", "corrections", "trace_facts", "quarantine", "spans")
 
 
@@ -127,10 +130,13 @@ class Store:
         head = self.head()
         versions = dict(head["versions"])
         for name, files in self.tables.items():
-            found, version = files.at(), versions.get(name)
-            if version is not None and (found is None or found.version() < version):
+            newest, version = files.version(), versions.get(name)
+            if newest == version:
+                continue
+            if version is not None and (newest is None or newest < version):
                 raise self._gone(name)
-            if found is None or found.version() == version or (version is None and not found.file_uris()):
+            found = files.at()
+            if version is None and not found.file_uris():
                 continue
             self._restore(name, found, version or 0)
             if version is not None:
@@ -148,15 +154,15 @@ class Store:
         """A stager for rows of this store. Raises StoreError when an extra column has another type than before."""
         merged: dict[str, dict[str, str]] = {}
         for name, files in self.tables.items():
-            found = files.at()
+            found = files.at() if name in WIDENED or name in (extra or {}) else None
             have = _extra_columns(name, found) if found is not None else {}
             lower = {column.casefold(): column for column in have}
             for column, kind in (extra or {}).get(name, {}).items():
-                if have.get(column, kind) != kind:
+                if ARROW[have.get(column, kind)] != ARROW[kind]:
                     raise StoreError(f"column {column!r} of {name} is {have[column]} in the store, not {kind}; give it another name")
                 if lower.get(column.casefold(), column) != column:
                     raise StoreError(f"column {column!r} of {name} is {lower[column.casefold()]!r} in the store; write it the same way")
-            merged[name] = have | (extra or {}).get(name, {})
+            merged[name] = (extra or {}).get(name, {}) | have
         return Stager(self.place, extra=merged)
 
     def commit(self, staged: dict[str, list[NewFile]], stager: Stager, *, memory: str = "600MB", threads: int | None = None) -> Commit:
@@ -294,8 +300,5 @@ def _line(error: BaseException) -> str:
 
 def _extra_columns(name: str, found) -> dict[str, str]:
     """The columns of a Delta table that the declaration does not know, with their types in our words."""
-    import pyarrow as pa
-
-    words = {str(v): k for k, v in reversed(ARROW.items())}
     schema = pa.schema(found.schema().to_arrow())
-    return {f.name: words.get(str(f.type), "text") for f in schema if f.name not in TABLES[name]}
+    return {f.name: next((k for k, v in ARROW.items() if v == f.type), "text") for f in schema if f.name not in TABLES[name]}

@@ -19,7 +19,8 @@ _ERROR_CLASSES = {"server_error": "provider_5xx", "true": "other", "false": "", 
 NOT_READ = ("day", "own", "is_root", "cost_usd", "cost_list_usd", "cost_source", "price_version", "price_reason")
 
 # The cost that was used is the recorded one where nothing says what it was made of.
-_COST = "coalesce(llm_number(cost_recorded_usd), CASE WHEN llm_blank(cost_list_usd) IS NULL AND llm_blank(cost_source) IS NULL THEN llm_number(cost_usd) END)"
+_COST = """coalesce(llm_number(cost_recorded_usd),
+  CASE WHEN llm_blank(cost_list_usd) IS NULL AND llm_blank(cost_source) IS NULL THEN llm_number(cost_usd) END)"""
 
 
 def _plain(table) -> list[Column]:

@@ -1,4 +1,4 @@
-"""The canonical interchange folder: spans.parquet, scores.parquet, changes.csv, prompts.json, series.csv; one file alone is fine."""
+"""The canonical interchange: spans.parquet, scores.parquet, changes.csv, prompts.json, series.csv; one file alone is fine."""
 
 from __future__ import annotations
 
@@ -46,7 +46,8 @@ def sniff_scores(head: Head) -> bool:
 
 def sniff_series(head: Head) -> bool:
     keys = _keys(head)
-    return {"name", "time", "value"} <= keys and (_named(head, "series") or not keys & {"trace_id", "span_id", "session_id", "id"})
+    foreign = {"trace_id", "span_id", "session_id", "id"}
+    return {"name", "time", "value"} <= keys and (_named(head, "series") or not keys & foreign)
 
 
 def sniff_changes(head: Head) -> bool:

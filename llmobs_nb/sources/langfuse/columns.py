@@ -72,12 +72,14 @@ _COST = f"""CASE WHEN llm_number(_total_cost) < 0 THEN NULL ELSE coalesce(
 _COST_GIVEN = {"_cost_details": _json(_either("costDetails", "cost_details")), "_total_cost": _either("totalCost", "total_cost")}
 
 # An input that the application sent with the cached tokens inside: Langfuse adds their price to that of the whole.
-_TWICE = f"""CASE WHEN {_sum("_buckets", _CACHE)} > 0 AND {_sum("_buckets", _one_of(_TOTAL))} =
-  coalesce({_sum("_buckets", _one_of(_MAIN_IN))}, 0) + coalesce({_sum("_buckets", _one_of(_MAIN_OUT))}, 0) THEN 'cache_counted_twice' END"""
+_TWICE = f"""CASE WHEN {_sum("_buckets", _CACHE)} > 0
+  AND {_sum("_buckets", _one_of(_TOTAL))} = coalesce({_sum("_buckets", _one_of((*_MAIN_IN, *_MAIN_OUT)))}, 0)
+  THEN 'cache_counted_twice' END"""
 
 # Version 4 of the SDK wrote str(True), version 5 writes JSON.
 _METADATA = r"""llm_map(CASE WHEN contains(metadata, '"True"') OR contains(metadata, '"False"')
-  THEN regexp_replace(regexp_replace(metadata, ':\s*"True"', ':"true"', 'g'), ':\s*"False"', ':"false"', 'g') ELSE metadata END)"""
+  THEN regexp_replace(regexp_replace(metadata, ':\s*"True"', ':"true"', 'g'), ':\s*"False"', ':"false"', 'g')
+  ELSE metadata END)"""
 
 _MODEL_PARAMS = "CASE WHEN json_valid(_params) THEN _params ELSE CAST(to_json(_params) AS VARCHAR) END"
 _PARAMS_GIVEN = {"_params": _json(_either("modelParameters", "model_parameters"))}
@@ -104,7 +106,9 @@ OBSERVATION = [
     Column("model_params", sql=_MODEL_PARAMS, needs=("modelParameters", "model_parameters"), given=_PARAMS_GIVEN),
     Column("finish_reason", "modelParameters.finishReason", also=("modelParameters.finish_reason", "metadata.finish_reason")),
     Column("provider", "metadata.ls_provider", also=(
-        ("modelParameters", "system"), ("metadata", "attributes", "gen_ai.provider.name"), ("metadata", "attributes", "gen_ai.system"),
+        ("modelParameters", "system"),
+        ("metadata", "attributes", "gen_ai.provider.name"),
+        ("metadata", "attributes", "gen_ai.system"),
     )),
     Column("prompt_name", "promptName", also=("prompt_name",)),
     Column("prompt_version", "promptVersion", also=("prompt_version",)),

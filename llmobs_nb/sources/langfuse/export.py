@@ -25,12 +25,21 @@ _MARKS = {
 }  # fmt: skip
 # What else the API and the UI export, told by keys that only it has.
 _OTHERS = (
-    ("a score config", {"isArchived"}), ("an annotation queue", {"scoreConfigIds"}), ("an annotation queue item", {"queueId", "objectType"}),
-    ("a comment", {"objectType", "content"}), ("an experiment item", {"experimentItemId"}), ("an experiment", {"itemCount", "datasetId"}),
-    ("a dataset item", {"datasetId", "expectedOutput"}), ("a dataset item", {"sourceTraceId"}), ("a dataset", {"inputSchema"}),
-    ("a list of prompt versions", {"versions", "labels"}), ("a model price", {"matchPattern"}), ("a row of metrics", {"time_dimension"}),
-    ("a session", {"countTraces"}), ("a session", {"sessionDuration"}),
-)  # fmt: skip
+    ("a score config", {"isArchived"}),
+    ("an annotation queue", {"scoreConfigIds"}),
+    ("an annotation queue item", {"queueId", "objectType"}),
+    ("a comment", {"objectType", "content"}),
+    ("an experiment item", {"experimentItemId"}),
+    ("an experiment", {"itemCount", "datasetId"}),
+    ("a dataset item", {"datasetId", "expectedOutput"}),
+    ("a dataset item", {"sourceTraceId"}),
+    ("a dataset", {"inputSchema"}),
+    ("a list of prompt versions", {"versions", "labels"}),
+    ("a model price", {"matchPattern"}),
+    ("a row of metrics", {"time_dimension"}),
+    ("a session", {"countTraces"}),
+    ("a session", {"sessionDuration"}),
+)
 
 
 def shape_of(row: dict) -> str:
@@ -168,16 +177,18 @@ def _plain(head: Head) -> bool:
 
 
 # The columns of the UI's exports; any other is the average of the scores of one name.
-_UI_COLUMNS = frozenset(
-    """id timestamp name userId sessionId release version environment tags bookmarked public input output metadata comments traceId
-    traceName type startTime endTime completionStartTime level statusMessage promptName promptId promptVersion modelId model
-    providedModelName internalModelId internalModel modelParameters usageDetails costDetails providedUsageDetails
-    providedCostDetails totalCost inputCost outputCost inputUsage outputUsage totalUsage latencyMs timeToFirstTokenMs latency
-    timeToFirstToken parentObservationId traceTags traceTimestamp inputPrice outputPrice totalPrice toolDefinitionsCount
-    toolCallsCount toolDefinitions toolCalls toolCallNames usagePricingTierId usagePricingTierName createdAt updatedAt projectId
-    project_id isRootObservation unit promptTokens completionTokens totalTokens calculatedInputCost calculatedOutputCost
-    calculatedTotalCost""".split()
-)
+_UI_COLUMNS = {
+    "id", "timestamp", "name", "userId", "sessionId", "release", "version", "environment", "tags", "bookmarked", "public",
+    "input", "output", "metadata", "comments", "traceId", "traceName", "type", "startTime", "endTime", "completionStartTime",
+    "level", "statusMessage", "promptName", "promptId", "promptVersion", "modelId", "model", "providedModelName",
+    "internalModelId", "internalModel", "modelParameters", "usageDetails", "costDetails", "providedUsageDetails",
+    "providedCostDetails", "totalCost", "inputCost", "outputCost", "inputUsage", "outputUsage", "totalUsage", "latencyMs",
+    "timeToFirstTokenMs", "latency", "timeToFirstToken", "parentObservationId", "traceTags", "traceTimestamp", "inputPrice",
+    "outputPrice", "totalPrice", "toolDefinitionsCount", "toolCallsCount", "toolDefinitions", "toolCalls", "toolCallNames",
+    "usagePricingTierId", "usagePricingTierName", "createdAt", "updatedAt", "projectId", "project_id", "isRootObservation",
+    "unit", "promptTokens", "completionTokens", "totalTokens", "calculatedInputCost", "calculatedOutputCost",
+    "calculatedTotalCost",
+}  # fmt: skip
 
 
 def notes(head: Head) -> list[str]:
@@ -190,8 +201,8 @@ def notes(head: Head) -> list[str]:
         return []
     named = ", ".join(repr(k[:40]) for k in more[:3]) + (f" and {len(more) - 3} more" if len(more) > 3 else "")
     return [
-        f"{os.path.basename(head.name)}: the score columns ({named}) are averages over all who gave a score of that name, judges and"
-        " humans mixed; they are not read as scores. Export the scores table and ingest it too."
+        f"{os.path.basename(head.name)}: the score columns ({named}) are averages over all who gave a score of that name,"
+        " judges and humans mixed; they are not read as scores. Export the scores table and ingest it too."
     ]
 
 

@@ -69,7 +69,8 @@ def _of_export(root: str, manifests: list[str], inside: list[str], note: Callabl
 
 def _tell_missing(root: str, missing: list[str], note: Callable[[str], None]) -> None:
     if missing:
-        note(f"blob export {root!r}: {_files(len(missing))} listed in a manifest but not there ({', '.join(missing[:3])}); download again")
+        named = ", ".join(missing[:3])
+        note(f"blob export {root!r}: {_files(len(missing))} listed in a manifest but not there ({named}); download again")
 
 
 def _files(n: int) -> str:

@@ -7,9 +7,14 @@ from ..reading import embedded
 _SUBJECTS = {"trace": "_trace", "observation": "_observation", "session": "_session", "experiment": "_experiment"}
 # Kept beside the score: which judge run gave it, and by which config or queue it was asked for.
 _KEPT = {
-    "executionTraceId": "execution_trace_id", "execution_trace_id": "execution_trace_id", "configId": "config_id", "config_id": "config_id",
-    "queueId": "queue_id", "queue_id": "queue_id", "environment": "environment",
-}  # fmt: skip
+    "executionTraceId": "execution_trace_id",
+    "execution_trace_id": "execution_trace_id",
+    "configId": "config_id",
+    "config_id": "config_id",
+    "queueId": "queue_id",
+    "queue_id": "queue_id",
+    "environment": "environment",
+}
 _TEXTS = ("stringValue", "string_value", "longStringValue", "long_string_value")
 
 

@@ -16,7 +16,7 @@ def data_folder() -> Path:
     for folder in (package / "_data", package.parent / "data"):
         if (folder / "spans.parquet").is_file():
             return folder
-    raise InputError("the demo data is not beside the package; write it with: python -m llmobs_nb.demo data")
+    raise InputError("the demo data is not beside the package; write it with: python -m llmobs_nb.demodata data")
 
 
 def __getattr__(name: str):
