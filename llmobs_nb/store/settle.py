@@ -15,12 +15,12 @@ from ..schema import MODEL_KINDS, SPANS
 from .stage import Stager
 
 INHERITED = ("trace_name", "user_id", "session_id", "tenant_id", "user_tier", "environment", "release", "feature", "locale")
-# Column <- what a trace that stands apart from its spans says of it.
-FROM_FACTS = {c: f"f.{c}" for c in ("trace_name", "user_id", "session_id", "environment", "release")} | {
-    "feature": "f.metadata['feature']",
-    "tenant_id": "coalesce(f.metadata['tenant_id'], f.metadata['tenant'])",
-    "user_tier": "coalesce(f.metadata['user_tier'], f.metadata['tier'])",
-    "locale": "f.metadata['locale']",
+# Column <- what a trace that stands apart from its spans says of it, over trace_facts.
+FROM_FACTS = {c: c for c in ("trace_name", "user_id", "session_id", "environment", "release")} | {
+    "feature": "metadata['feature']",
+    "tenant_id": "coalesce(metadata['tenant_id'], metadata['tenant'])",
+    "user_tier": "coalesce(metadata['user_tier'], metadata['tier'])",
+    "locale": "metadata['locale']",
 }
 TOKENS = ("tokens_in", "tokens_out", "tokens_cache_read", "tokens_cache_write", "tokens_reasoning")
 COSTS = ("cost_recorded_usd", "cost_list_usd", "cost_usd")
@@ -97,7 +97,7 @@ def _inheritance(con) -> None:
     for c in INHERITED:
         q = quote(c)
         first = f"arg_min(s.{q}, (coalesce(s.start_time, TIMESTAMPTZ '2200-01-01'), s.span_id))"
-        fact = f"any_value({FROM_FACTS[c]}), " if c in FROM_FACTS else ""
+        fact = f"any_value(f.{q}), " if c in FROM_FACTS else ""
         picks.append(f"coalesce({fact}{first} FILTER (WHERE s.is_root AND s.{q} IS NOT NULL), {first} FILTER (WHERE s.{q} IS NOT NULL)) AS {q}")
     con.execute(f"""CREATE OR REPLACE TEMP TABLE trace_values AS
         SELECT {_TRACE}, {', '.join(picks)} FROM touched_spans s SEMI JOIN needy USING ({_TRACE})

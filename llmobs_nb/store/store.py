@@ -198,7 +198,8 @@ class Store:
         files = self.tables["trace_facts"]
         found = files.at()
         stored = parquet(files.paths(found) if found is not None else [], files.table)
-        con.execute(f"CREATE OR REPLACE TEMP TABLE facts AS SELECT source, project, trace_id, {', '.join(FROM_FACTS)} FROM {stored}")
+        told = ", ".join(f"{sql} AS {column}" for column, sql in FROM_FACTS.items())
+        con.execute(f"CREATE OR REPLACE TEMP TABLE facts AS SELECT source, project, trace_id, {told} FROM {stored}")
 
     def _commit_table(self, con, name: str, staged: list[NewFile], stager: Stager, touched: str | None) -> Merged:
         files, extra = self.tables[name], stager.extra.get(name, {})
