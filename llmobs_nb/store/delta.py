@@ -79,7 +79,7 @@ class DeltaFiles:
     def version(self) -> int | None:
         """The newest version, without opening the table; None where there is none."""
         try:
-            names = os.listdir(os.path.join(self.folder, "_delta_log"))
+            names = self.place.names(os.path.join(self.folder, "_delta_log"))
         except (FileNotFoundError, NotADirectoryError):
             return None
         return max((int(n[:-5]) for n in names if n.endswith(".json") and n[:-5].isdecimal()), default=None)

@@ -66,6 +66,10 @@ class Folder:
     def exists(self, path: str) -> bool:
         return os.path.exists(path)
 
+    def names(self, folder: str) -> list[str]:
+        """What is in a folder. One that is not there raises FileNotFoundError or NotADirectoryError, or is empty."""
+        return os.listdir(folder)
+
     def size(self, path: str) -> int:
         return os.path.getsize(path)
 
@@ -153,6 +157,9 @@ class Bucket(Folder):
     def exists(self, path: str) -> bool:
         with self.telling():
             return self.arrow.get_file_info(self.key(path)).type.value > 0
+
+    def names(self, folder: str) -> list[str]:
+        return [path.rpartition("/")[2] for path in self.written(folder)]
 
     def size(self, path: str) -> int:
         with self.telling():
