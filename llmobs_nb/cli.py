@@ -90,7 +90,7 @@ def _command(commands, name: str, run: Callable, help: str, *, store: bool = Tru
     parser = commands.add_parser(name, help=help, description=help, allow_abbrev=False)
     parser.set_defaults(run=run)
     if store:
-        parser.add_argument("--store", metavar="DIR", help="the store (default $LLMOBS_STORE, then .llmobs)")
+        parser.add_argument("--store", metavar="DIR", help="the store: a folder, or s3://bucket/prefix (default $LLMOBS_STORE, then .llmobs)")
     common = parser.add_argument_group("common")
     common.add_argument("--since", metavar="TIME", help="from this date or time on, or an age such as 7d or 24h")
     common.add_argument("--until", metavar="TIME", help="before this date or time")

@@ -21,6 +21,7 @@ from .engine.duck import connect
 from .errors import UsageError
 from .schema import SPANS, TABLES
 from .status import describe
+from .store.place import place_of
 from .store.store import Snapshot, Store
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ class Observations:
     @cached_property
     def _con(self):
         con = connect(memory=self._memory, threads=self._threads, spill=os.path.join(tempfile.gettempdir(), f"llmobs-{os.getpid()}"))
+        place_of(self.store).attach(con)
         for name in TABLES:
             con.execute(f"CREATE TEMP VIEW {name} AS {self._view(name)}")
         weakref.finalize(self, con.close)
@@ -83,7 +85,7 @@ class Observations:
         try:
             return self._con.sql(sql, params=params).to_arrow_table() if params else self._con.sql(sql).to_arrow_table()
         except (duckdb.Error, AttributeError) as error:
-            raise UsageError(f"query failed: {' '.join(str(error).split())[:300]}; the views are {', '.join(TABLES)}") from None
+            raise place_of(self.store).refusal(error) or UsageError(f"query failed: {' '.join(str(error).split())[:300]}; the views are {', '.join(TABLES)}") from None
 
     def sql(self, sql: str, params: Sequence | Mapping | None = None) -> pd.DataFrame:
         """``query`` as a DataFrame; maps become dicts."""

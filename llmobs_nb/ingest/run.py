@@ -102,7 +102,7 @@ def ingest(
     extra = _extra(told)
     with store.writing():
         stager = store.stager(extra)
-        con = connect(memory=memory, threads=threads, spill=os.path.join(store.root, "_llmobs", "spill"))
+        con = connect(memory=memory, threads=threads, spill=store.place.spill)
         con.execute(derive.MACROS)
         try:
             run = _Run(Extractor(con, book, mapping=told), stager, out)

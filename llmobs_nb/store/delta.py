@@ -15,6 +15,7 @@ from deltalake.transaction import AddAction, RemoveAction
 
 from ..errors import StoreError
 from ..schema import ARROW, Table
+from .place import Folder, place_of
 
 WRITER = WriterProperties(compression="ZSTD", compression_level=3)
 KEEP_HOURS = 7 * 24
@@ -49,20 +50,23 @@ class Change:
 
 
 class DeltaFiles:
-    """The Delta table behind one canonical table of a store at ``root`` (a local folder)."""
+    """The Delta table behind one canonical table of a store at ``root``."""
 
-    def __init__(self, root: str, table: Table):
+    def __init__(self, root: str | Folder, table: Table):
         self.table = table
-        self.folder = os.path.join(os.path.abspath(root), table.name)
+        self.place = place_of(root)
+        self.folder = self.place.join(table.name)
 
     def at(self, version: int | None = None) -> DeltaTable | None:
         """The table at a version (None: the newest); None where it does not exist yet. Raises StoreError when damaged."""
         try:
-            return DeltaTable(self.folder, version=version)
+            return DeltaTable(self.folder, version=version, storage_options=self.place.options)
         except TableNotFoundError:
             return None
         except (DeltaError, OSError, ValueError) as error:
-            if version is None and not os.path.isdir(os.path.join(self.folder, "_delta_log")):
+            if told := self.place.refusal(error):
+                raise told from None
+            if version is None and not self.place.exists(os.path.join(self.folder, "_delta_log")):
                 return None
             reason = str(error).strip().splitlines()[0]
             raise StoreError(f"table {self.folder!r} cannot be read: {reason}; restore it, or ingest again into a new --store") from None
@@ -75,7 +79,7 @@ class DeltaFiles:
     def version(self) -> int | None:
         """The newest version, without opening the table; None where there is none."""
         try:
-            names = os.listdir(os.path.join(self.folder, "_delta_log"))
+            names = self.place.names(os.path.join(self.folder, "_delta_log"))
         except (FileNotFoundError, NotADirectoryError):
             return None
         return max((int(n[:-5]) for n in names if n.endswith(".json") and n[:-5].isdecimal()), default=None)
@@ -87,8 +91,9 @@ class DeltaFiles:
         if found is None:
             partition = ["day"] if self.table.partitioned else None
             return DeltaTable.create(
-                self.folder, schema=pa.schema(fields), partition_by=partition, mode="ignore", configuration=CONFIGURATION
-            )
+                self.folder, schema=pa.schema(fields), partition_by=partition, mode="ignore", configuration=CONFIGURATION,
+                storage_options=self.place.options,
+            )  # fmt: skip
         have = {f.name for f in found.schema().fields}
         missing = [f for f in fields if f.name not in have]
         if missing:
@@ -100,7 +105,7 @@ class DeltaFiles:
     def new_path(self, day: str | None) -> str:
         """A fresh file name in the table's folder (of that day), its folder made."""
         folder = self.folder if day is None else os.path.join(self.folder, f"day={day}")
-        os.makedirs(folder, exist_ok=True)
+        self.place.make(folder)
         return os.path.join(folder, f"part-{uuid.uuid4().hex}.parquet")
 
     def commit(self, change: Change, extra: dict[str, str], *, tries: int = 5) -> int:
@@ -108,6 +113,7 @@ class DeltaFiles:
 
         Raises CommitFailedError when another writer got in between: whoever calls finds out anew what to change.
         """
+        self.place.check_lock()
         found = self.create(extra)
         if not change:
             return found.version()
@@ -123,10 +129,13 @@ class DeltaFiles:
         )
         return self.version()
 
+    def _name(self, path: str) -> str:
+        return path.removeprefix(self.folder).lstrip("/")
+
     def _add(self, file: NewFile) -> AddAction:
         return AddAction(
-            path=os.path.relpath(file.path, self.folder),
-            size=os.path.getsize(file.path),
+            path=self._name(file.path),
+            size=self.place.size(file.path),
             partition_values={"day": file.day} if self.table.partitioned else {},
             modification_time=int(time.time() * 1000),
             data_change=True,
@@ -134,7 +143,7 @@ class DeltaFiles:
         )
 
     def _remove(self, path: str, sizes: dict[str, int]) -> RemoveAction:
-        name = os.path.relpath(path, self.folder)
+        name = self._name(path)
         return RemoveAction(
             path=name,
             data_change=True,

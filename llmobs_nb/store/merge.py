@@ -7,7 +7,6 @@ its content. A row keeps the day under which it was first stored.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 
 from ..columns import literal, quote
@@ -127,9 +126,9 @@ def rewrite(con, files: DeltaFiles, staged: list[NewFile], current: list[str], e
             change.add.append(file)
         elif kept := _without_lost(con, files, file.path, file.day, extra):
             change.add.append(kept)
-            os.remove(file.path)
+            files.place.remove(file.path)
         else:
-            os.remove(file.path)
+            files.place.remove(file.path)
     for path in current:
         if path in lost:
             change.remove.append(path)
@@ -145,14 +144,14 @@ def _without_lost(con, files: DeltaFiles, path: str, day: str | None, extra: dic
     written = con.sql(f"""COPY (SELECT * EXCLUDE ({drop}) FROM {source}
         WHERE file_row_number NOT IN (SELECT row FROM losers WHERE filename = {literal(path)}))
         TO {literal(target.path)} (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 3)""")
-    target.rows = written.fetchall()[0][0] if written is not None else _rows(target.path)
+    target.rows = written.fetchall()[0][0] if written is not None else _rows(files, target.path)
     if target.rows == 0:
-        os.remove(target.path)
+        files.place.remove(target.path)
         return None
     return target
 
 
-def _rows(path: str) -> int:
+def _rows(files: DeltaFiles, path: str) -> int:
     import pyarrow.parquet as pq
 
-    return pq.read_metadata(path).num_rows
+    return pq.read_metadata(files.place.key(path), filesystem=files.place.arrow).num_rows

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
 from collections import OrderedDict
 from collections.abc import Iterator
 
@@ -13,6 +12,7 @@ import pyarrow.parquet as pq
 
 from ..schema import ARROW, TABLES
 from .delta import DeltaFiles, NewFile
+from .place import Folder, place_of
 
 BUFFERED_BYTES = 96 << 20
 GROUP_BYTES = 32 << 20
@@ -34,9 +34,9 @@ class _Sheet:
 class Stager:
     """Collects rows of any table and writes them by day with bounded memory; ``close`` gives the files of each table."""
 
-    def __init__(self, root: str, *, extra: dict[str, dict[str, str]] | None = None):
-        self.root = root
-        self.files = {name: DeltaFiles(root, table) for name, table in TABLES.items()}
+    def __init__(self, root: str | Folder, *, extra: dict[str, dict[str, str]] | None = None):
+        self.root = self.place = place_of(root)
+        self.files = {name: DeltaFiles(self.place, table) for name, table in TABLES.items()}
         self.extra = extra or {}
         self.sheets: OrderedDict[tuple[str, str | None], _Sheet] = OrderedDict()
         self.done: dict[str, list[NewFile]] = {name: [] for name in TABLES}
@@ -83,7 +83,7 @@ class Stager:
         self.buffered -= sheet.bytes
         sheet.parts, sheet.bytes = [], 0
         if sheet.writer is None:
-            sheet.writer = _writer(sheet.file.path, self.schema(name))
+            sheet.writer = _writer(sheet.file.path, self.schema(name), self.place)
         sheet.writer.write_table(rows)
         sheet.file.rows += rows.num_rows
 
@@ -115,17 +115,18 @@ class Stager:
         self.buffered = 0
         self.done = {name: [] for name in TABLES}
         for path in self.paths:
-            if os.path.exists(path):
-                os.remove(path)
+            if self.place.exists(path):
+                self.place.remove(path)
 
 
 # Texts are most of the bytes: level 1 costs half the CPU of level 3 and a sixth more space (measured).
-def _writer(path: str, schema: pa.Schema) -> pq.ParquetWriter:
+def _writer(path: str, schema: pa.Schema, place: Folder) -> pq.ParquetWriter:
     dictionary = [f.name for f in schema if f.name not in TEXTS and pa.types.is_string(f.type)]
     dictionary += [f"{f.name}.key_value.{part}" for f in schema if pa.types.is_map(f.type) for part in ("key", "value")]
     dictionary += [f"{f.name}.list.element" for f in schema if pa.types.is_list(f.type)]
     level = 1 if "input" in schema.names else 3
-    return pq.ParquetWriter(path, schema, compression="zstd", compression_level=level, use_dictionary=dictionary, store_schema=False)
+    how = {"compression": "zstd", "compression_level": level, "use_dictionary": dictionary, "store_schema": False}
+    return pq.ParquetWriter(place.key(path), schema, filesystem=place.arrow, **how)
 
 
 def _by_day(rows: pa.Table) -> Iterator[tuple[dt.date, pa.Table]]:

@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import time
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -20,9 +19,9 @@ from ..engine.duck import connect, parquet
 from ..errors import StoreError
 from ..schema import ARROW, TABLES
 from .delta import CommitFailedError, DeltaFiles, NewFile
-from .lock import writer_lock
 from .erase import erasing, find_gone
 from .merge import Merged, merge, rewrite
+from .place import place_of
 from .settle import FROM_FACTS
 from .stage import Stager
 
@@ -60,8 +59,9 @@ class Store:
     """The store at ``root``. Reading never waits; writing takes the store's one lock."""
 
     def __init__(self, root: str | os.PathLike):
-        self.root = _checked(os.fspath(root))
-        self.tables = {name: DeltaFiles(self.root, table) for name, table in TABLES.items()}
+        self.place = place_of(_checked(os.fspath(root)))
+        self.root = self.place.name
+        self.tables = {name: DeltaFiles(self.place, table) for name, table in TABLES.items()}
 
     @property
     def exists(self) -> bool:
@@ -69,7 +69,7 @@ class Store:
         return bool(self.head()["versions"])
 
     def _own(self, name: str) -> str:
-        return os.path.join(self.root, "_llmobs", name)
+        return self.place.join("_llmobs", name)
 
     @property
     def _head_path(self) -> str:
@@ -78,8 +78,7 @@ class Store:
     def head(self) -> dict:
         """The head as written by the last finished commit; empty where nothing was committed. Raises StoreError when damaged."""
         try:
-            with open(self._head_path, encoding="utf-8") as handle:
-                return _read_head(json.load(handle))
+            return _read_head(json.loads(self.place.read(self._head_path)))
         except (FileNotFoundError, NotADirectoryError):
             return dict(EMPTY_HEAD)
         except (OSError, ValueError) as error:
@@ -109,8 +108,8 @@ class Store:
     @contextlib.contextmanager
     def writing(self, *, wait_seconds: float = 30.0) -> Iterator[None]:
         """Hold the writer lock; what an interrupted writer left half done is taken back first."""
-        with writer_lock(self.root, wait_seconds=wait_seconds):
-            shutil.rmtree(self._own("spill"), ignore_errors=True)
+        with self.place.lock(wait_seconds=wait_seconds), self.place.telling():
+            shutil.rmtree(self.place.spill, ignore_errors=True)
             self._begin()
             self._take_back()
             if self.head().get("erasing"):
@@ -119,7 +118,7 @@ class Store:
 
     def _begin(self) -> None:
         """A head before the first table, so that tables without one mean that it was lost."""
-        if os.path.exists(self._head_path):
+        if self.place.exists(self._head_path):
             return
         found = [name for name, files in self.tables.items() if (table := files.at()) is not None and table.file_uris()]
         if found:
@@ -164,12 +163,13 @@ class Store:
                 if lower.get(column.casefold(), column) != column:
                     raise StoreError(f"column {column!r} of {name} is {lower[column.casefold()]!r} in the store; write it the same way")
             merged[name] = (extra or {}).get(name, {}) | have
-        return Stager(self.root, extra=merged)
+        return Stager(self.place, extra=merged)
 
     def commit(self, staged: dict[str, list[NewFile]], stager: Stager, *, memory: str = "600MB", threads: int | None = None) -> Commit:
         """Merge staged files into the tables, payloads before spans, and move the head: old state or new, never a mix."""
         out = Commit()
-        con = connect(memory=memory, threads=threads, spill=self._own("spill"))
+        con = connect(memory=memory, threads=threads, spill=self.place.spill)
+        self.place.attach(con)
         try:
             self._new_facts(con, staged, stager)
             for name in ("payloads", *(n for n in TABLES if n not in ("payloads", "spans")), "spans"):
@@ -224,10 +224,9 @@ class Store:
 
     def write_head(self, head: dict) -> None:
         """Replace the head in one step; the one before stays beside it."""
-        if os.path.exists(self._head_path):
-            with open(self._head_path, encoding="utf-8") as handle:
-                _replace(self._own("head.old.json"), handle.read())
-        _replace(self._head_path, json.dumps(head))
+        if self.place.exists(self._head_path):
+            self.place.replace(self._own("head.old.json"), self.place.read(self._head_path))
+        self.place.replace(self._head_path, json.dumps(head))
 
     def note(self, entry: dict, *, keep: int = 50) -> None:
         """Remember one line about a run (what was read, when) in the head."""
@@ -244,7 +243,8 @@ class Store:
         """
         with self.writing():
             snapshot = self.snapshot()
-            con = connect(spill=self._own("spill"))
+            con = connect(spill=self.place.spill)
+            self.place.attach(con)
             try:
                 find_gone(con, snapshot, where)
                 counts = {name: self._erase_from(con, name, snapshot, where) for name in ERASED}
@@ -275,7 +275,7 @@ class Store:
 
 def _checked(root: str) -> str:
     if "://" in root:
-        raise StoreError(f"store {root!r} is a URL; object stores are not supported yet, give a folder")
+        return root
     parts = os.path.abspath(root).split(os.sep)
     if not root or "\0" in root or any(set(part) & set("%=\\") for part in parts):
         raise StoreError(f"store {root!r} cannot be a store; give a folder whose path has no %, = or backslash in it")
@@ -293,16 +293,6 @@ def _read_head(head) -> dict:
     if type(head["commits"]) is not int or not isinstance(head["log"], list):
         raise ValueError("its count or log is none")
     return head
-
-
-def _replace(path: str, text: str) -> None:
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    temporary = f"{path}.{uuid.uuid4().hex}"
-    with open(temporary, "w", encoding="utf-8") as handle:
-        handle.write(text)
-        handle.flush()
-        os.fsync(handle.fileno())
-    os.replace(temporary, path)
 
 
 def _line(error: BaseException) -> str:
