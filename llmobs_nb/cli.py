@@ -90,7 +90,9 @@ def _command(commands, name: str, run: Callable, help: str, *, store: bool = Tru
     parser = commands.add_parser(name, help=help, description=help, allow_abbrev=False)
     parser.set_defaults(run=run)
     if store:
-        parser.add_argument("--store", metavar="DIR", help="the store: a folder, or s3://bucket/prefix (default $LLMOBS_STORE, then .llmobs)")
+        parser.add_argument(
+            "--store", metavar="DIR", help="the store: a folder, or s3://bucket/prefix (default $LLMOBS_STORE, then .llmobs)"
+        )
     common = parser.add_argument_group("common")
     common.add_argument("--since", metavar="TIME", help="from this date or time on, or an age such as 7d or 24h")
     common.add_argument("--until", metavar="TIME", help="before this date or time")
@@ -134,7 +136,9 @@ def _ingest_into(args, paths, store: str, *, format: str = "auto", mapping=None,
     from .ingest.run import ingest
     from .store.store import Store
 
-    done = ingest(paths, Store(store), format=format, mapping=mapping, prices=prices, threads=args.threads, progress=_progress(args))
+    done = ingest(
+        paths, Store(store), format=format, mapping=mapping, prices=prices, threads=args.threads, progress=_progress(args)
+    )
     recognised = ", ".join(f"{name} ({n:,} {'file' if n == 1 else 'files'})" for name, n in done.formats().items())
     _say(args, f"recognised: {recognised}")
     for note in done.notes:

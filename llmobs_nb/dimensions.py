@@ -37,7 +37,8 @@ def find_dimensions(query: Callable[[str], pa.Table], *, extra: Mapping[str, str
 def _of_columns(query, extra: Mapping[str, str], total: int):
     names = [*COLUMNS, *(n for n, t in extra.items() if t in ("text", "bool", "int"))]
     parts = ", ".join(
-        f"{{'n': count({quote(c)}), 'd': approx_count_distinct({quote(c)}), 'top': approx_top_k({quote(c)}::VARCHAR, 3)}}" for c in names
+        f"{{'n': count({quote(c)}), 'd': approx_count_distinct({quote(c)}), 'top': approx_top_k({quote(c)}::VARCHAR, 3)}}"
+        for c in names
     )
     found = query(f"SELECT [{parts}] AS d FROM spans")["d"][0].as_py() or []
     for name, one in zip(names, found, strict=False):

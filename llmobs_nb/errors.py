@@ -39,7 +39,6 @@ class LockedError(StoreError):
     """Another writer holds the store."""
 
 
-
 class InterruptError(LlmobsError):
     """Stopped by the user; what was done stays done."""
 

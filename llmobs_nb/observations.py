@@ -68,7 +68,9 @@ class Observations:
 
     @cached_property
     def _con(self):
-        con = connect(memory=self._memory, threads=self._threads, spill=os.path.join(tempfile.gettempdir(), f"llmobs-{os.getpid()}"))
+        con = connect(
+            memory=self._memory, threads=self._threads, spill=os.path.join(tempfile.gettempdir(), f"llmobs-{os.getpid()}")
+        )
         place_of(self.store).attach(con)
         for name in TABLES:
             con.execute(f"CREATE TEMP VIEW {name} AS {self._view(name)}")
@@ -85,7 +87,9 @@ class Observations:
         try:
             return self._con.sql(sql, params=params).to_arrow_table() if params else self._con.sql(sql).to_arrow_table()
         except (duckdb.Error, AttributeError) as error:
-            raise place_of(self.store).refusal(error) or UsageError(f"query failed: {' '.join(str(error).split())[:300]}; the views are {', '.join(TABLES)}") from None
+            raise place_of(self.store).refusal(error) or UsageError(
+                f"query failed: {' '.join(str(error).split())[:300]}; the views are {', '.join(TABLES)}"
+            ) from None
 
     def sql(self, sql: str, params: Sequence | Mapping | None = None) -> pd.DataFrame:
         """``query`` as a DataFrame; maps become dicts."""
@@ -105,7 +109,9 @@ class Observations:
         """Spans with these values: a canonical column, or a metadata key (then the whole trace). A list means any of them, None null."""
         for name in values:
             if name not in SPANS and name not in self._snapshot.extra.get("spans", {}) and not self._has_key(name):
-                raise UsageError(f"where: {name!r} is neither a column nor a metadata key; choose one of: {', '.join(self._names())}")
+                raise UsageError(
+                    f"where: {name!r} is neither a column nor a metadata key; choose one of: {', '.join(self._names())}"
+                )
         more = tuple((k, tuple(v) if isinstance(v, (list, tuple, set)) else (v,)) for k, v in values.items())
         return self._narrowed(replace(self._filter, values=self._filter.values + more))
 
@@ -113,11 +119,13 @@ class Observations:
         return Observations(self._snapshot, memory=self._memory, threads=self._threads, filter=filter)
 
     def _has_key(self, name: str) -> bool:
-        found = self._con.sql(f"SELECT 1 FROM {self._snapshot.relation('spans')} WHERE map_contains(metadata, {literal(name)}) LIMIT 1")
+        found = self._con.sql(
+            f"SELECT 1 FROM {self._snapshot.relation('spans')} WHERE map_contains(metadata, {literal(name)}) LIMIT 1"
+        )
         return bool(found.fetchall())
 
     def _names(self) -> list[str]:
-        return [d for d in self.dimensions()["name"]][:25]
+        return list(self.dimensions()["name"])[:25]
 
     def _view(self, name: str) -> str:
         base = f"SELECT * FROM {self._snapshot.relation(name)}"
@@ -165,7 +173,10 @@ class Observations:
     @cached_property
     def window(self) -> tuple[datetime, datetime] | None:
         """First start and last end of the spans (of the scores where there is no span); None when empty."""
-        for sql in ("SELECT min(start_time), max(coalesce(end_time, start_time)) FROM spans", "SELECT min(created_at), max(created_at) FROM scores"):
+        for sql in (
+            "SELECT min(start_time), max(coalesce(end_time, start_time)) FROM spans",
+            "SELECT min(created_at), max(created_at) FROM scores",
+        ):
             found = self.query(sql)
             first, last = found.column(0)[0].as_py(), found.column(1)[0].as_py()
             if first is not None:
@@ -195,7 +206,11 @@ class Observations:
         """
         one = ", ".join(f"any_value({quote(c)}) AS {quote(c)}" for c in _ONE_PER_TRACE)
         text = ", p.input, p.output" if texts else ""
-        join = f" LEFT JOIN payloads p ON p.source = t.source AND p.project = t.project AND p.trace_id = t.trace_id AND p.span_id = t.root_id" if texts else ""
+        join = (
+            " LEFT JOIN payloads p ON p.source = t.source AND p.project = t.project AND p.trace_id = t.trace_id AND p.span_id = t.root_id"
+            if texts
+            else ""
+        )
         return self.sql(f"""WITH t AS (
             SELECT {_TRACE}, any_value(span_id) FILTER (WHERE is_root) AS root_id, min(start_time) AS start_time,
               max(coalesce(end_time, start_time)) AS end_time,

@@ -100,7 +100,9 @@ class Table:
 
     def markdown(self) -> str:
         """The schema page of the table, one line a column."""
-        head = f"### {self.name}\n\nOne row per {self.grain}.\n\n| column | type | unit | null | meaning |\n|---|---|---|---|---|\n"
+        head = (
+            f"### {self.name}\n\nOne row per {self.grain}.\n\n| column | type | unit | null | meaning |\n|---|---|---|---|---|\n"
+        )
         rows = (
             f"| {f.name} | {f.type} | {f.unit} | {'yes' if f.nullable else 'no'} | {f.meaning.replace('|', '/')} |\n"
             for f in self.fields
@@ -154,7 +156,11 @@ SPANS = Table(
         ("tokens_cache_read", "int", "part of tokens_in read from the prompt cache", "tokens"),
         ("tokens_cache_write", "int", "part of tokens_in written to the prompt cache", "tokens"),
         ("tokens_reasoning", "int", "part of tokens_out spent on reasoning", "tokens"),
-        ("usage_flag", "text", "why the counts or the cost need care: total_mismatch, cache_exceeds_input, cache_counted_twice, negative; else null"),
+        (
+            "usage_flag",
+            "text",
+            "why the counts or the cost need care: total_mismatch, cache_exceeds_input, cache_counted_twice, negative; else null",
+        ),
         ("cost_recorded_usd", "double", "what the source said", "USD"),
         ("cost_list_usd", "double", "what the dated price table says", "USD"),
         ("cost_usd", "double", "the one used: recorded where there is one, else list", "USD"),
@@ -348,9 +354,7 @@ QUARANTINE = Table(
     newest=(),
 )
 
-TABLES = {
-    t.name: t for t in (SPANS, PAYLOADS, SCORES, CORRECTIONS, TRACE_FACTS, SERIES, PROMPTS, CHANGES, QUARANTINE)
-}
+TABLES = {t.name: t for t in (SPANS, PAYLOADS, SCORES, CORRECTIONS, TRACE_FACTS, SERIES, PROMPTS, CHANGES, QUARANTINE)}
 
 # Columns a source may fill besides the canonical ones; the derivation folds them in and drops them.
 DRAFT = {

@@ -47,7 +47,9 @@ _COUNTS = {
 def describe(query: Callable[[str], pa.Table], window: tuple[datetime, datetime] | None, *, log: Sequence[dict] = ()) -> dict:
     """The status of a store as one JSON-able dict, in the shape of ``llmobs status --json``."""
     numbers = _numbers(query)
-    tables = {name: query(f"SELECT count(*) AS n FROM {name}")["n"][0].as_py() for name in TABLES if name not in ("spans", "payloads")}
+    tables = {
+        name: query(f"SELECT count(*) AS n FROM {name}")["n"][0].as_py() for name in TABLES if name not in ("spans", "payloads")
+    }
     sources = query("SELECT source, count(*) AS n FROM spans GROUP BY 1 ORDER BY 2 DESC").to_pylist()
     sources = sources or query("SELECT source, count(*) AS n FROM scores GROUP BY 1 ORDER BY 2 DESC").to_pylist()
     return {
@@ -85,15 +87,27 @@ def _numbers(query) -> dict:
 def _findings(query, n: dict, tables: dict, window, log) -> list[dict]:
     """What is wrong with the data, worst first; each with how many rows it touches."""
     out = [
-        _finding("warning", n["unpriced"], f"model calls with usage have no price: {_unpriced_models(query) if n['unpriced'] else ''}"),
+        _finding(
+            "warning", n["unpriced"], f"model calls with usage have no price: {_unpriced_models(query) if n['unpriced'] else ''}"
+        ),
         _finding("warning", n["silent_zero"], "model calls with tokens are recorded as free"),
         _finding("warning", n["negative_cost"], "spans have a negative recorded cost"),
-        _finding("warning", n["cache_exceeds_input"], "spans report more cached than input tokens: cache tokens may be counted twice"),
-        _finding("warning", n["cache_counted_twice"], "spans have cached tokens inside their input: the recorded cost may count them twice"),
+        _finding(
+            "warning", n["cache_exceeds_input"], "spans report more cached than input tokens: cache tokens may be counted twice"
+        ),
+        _finding(
+            "warning",
+            n["cache_counted_twice"],
+            "spans have cached tokens inside their input: the recorded cost may count them twice",
+        ),
         _finding("warning", n["total_mismatch"], "spans report a token total that is neither their sum nor that of their parts"),
         _finding("warning", n["negative_tokens"], "spans report negative tokens"),
         _gap(n),
-        _finding("warning", tables["quarantine"], f"records are in quarantine: {_quarantine_reasons(query) if tables['quarantine'] else ''}"),
+        _finding(
+            "warning",
+            tables["quarantine"],
+            f"records are in quarantine: {_quarantine_reasons(query) if tables['quarantine'] else ''}",
+        ),
         _finding("warning", _orphans(query, n), "spans have a parent that is not in the store"),
         _finding("info", _rootless(query, n), "traces have no root span; none is invented"),
         _finding("info", n["open_spans"], "spans are still open (no end)"),
@@ -103,10 +117,19 @@ def _findings(query, n: dict, tables: dict, window, log) -> list[dict]:
         _finding("info", n["rollups"], "spans repeat the usage of the spans below them and are not counted again"),
         _gaps_in_time(query, window),
         _finding("info", _strangers(query, tables), "scores point to a trace that is not in the store"),
-        _finding("info", _unknown_raters(query, tables), "scores do not say who judged: map their names to human, judge, user or code"),
-        _finding("info", sum(sum(e.get("duplicates", {}).values()) for e in log), "rows came again or were older than what is stored, and were dropped"),
+        _finding(
+            "info", _unknown_raters(query, tables), "scores do not say who judged: map their names to human, judge, user or code"
+        ),
+        _finding(
+            "info",
+            sum(sum(e.get("duplicates", {}).values()) for e in log),
+            "rows came again or were older than what is stored, and were dropped",
+        ),
     ]
-    out += [{"severity": "info", "text": terminal(note, 400), "count": 1} for note in dict.fromkeys(x for e in log for x in e.get("notes", []))]
+    out += [
+        {"severity": "info", "text": terminal(note, 400), "count": 1}
+        for note in dict.fromkeys(x for e in log for x in e.get("notes", []))
+    ]
     order = {"critical": 0, "warning": 1, "info": 2}
     return sorted((f for f in out if f), key=lambda f: order[f["severity"]])
 
@@ -130,7 +153,9 @@ def _unpriced_models(query) -> str:
 
 
 def _quarantine_reasons(query) -> str:
-    found = query("SELECT split_part(reason, ': ', 1) AS r, count(*) AS n FROM quarantine GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 3").to_pylist()
+    found = query(
+        "SELECT split_part(reason, ': ', 1) AS r, count(*) AS n FROM quarantine GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 3"
+    ).to_pylist()
     return ", ".join(f"{r['r'][:60]} ({r['n']:,})" for r in found)
 
 
@@ -149,7 +174,9 @@ def _rootless(query, n: dict) -> int:
 def _strangers(query, tables: dict) -> int:
     if not tables["scores"]:
         return 0
-    return query("SELECT count(*) AS n FROM scores s WHERE trace_id IS NOT NULL AND trace_id NOT IN (SELECT trace_id FROM spans)")["n"][0].as_py()
+    return query(
+        "SELECT count(*) AS n FROM scores s WHERE trace_id IS NOT NULL AND trace_id NOT IN (SELECT trace_id FROM spans)"
+    )["n"][0].as_py()
 
 
 def _unknown_raters(query, tables: dict) -> int:
@@ -201,8 +228,12 @@ def to_html(status: dict, store: str) -> html.Html:
     window = status["window"]
     between = f"{_when(window['start'])} to {_when(window['end'])} UTC" if window["start"] else "empty"
     sources = ", ".join(f"{s} {n:,}" for s, n in status["sources"].items())
-    head = html.paragraph(html.tag("b", f"{status['spans']:,} spans, {status['traces']:,} traces, {status['scores']:,} scores"), f" · {between} · {sources} · {store}")
+    head = html.paragraph(
+        html.tag("b", f"{status['spans']:,} spans, {status['traces']:,} traces, {status['scores']:,} scores"),
+        f" · {between} · {sources} · {store}",
+    )
     shares = [(c, html.bar(v, f"{v:.0%}")) for c, v in status["coverage"].items() if v is not None]
     findings = html.bullets([html.join([html.badge(f["severity"]), f" {f['text']}"]) for f in status["findings"]])
-    return html.stack(head, findings, html.details("coverage of the key columns", html.table(shares, ["column", "share of spans"])))
-
+    return html.stack(
+        head, findings, html.details("coverage of the key columns", html.table(shares, ["column", "share of spans"]))
+    )

@@ -60,7 +60,10 @@ def _export(number: int) -> list[dict]:
         )
         for s in _rows(number)
     ]  # fmt: skip
-    scores = [langfuse_score(s["score_id"], traceId=s["trace_id"], value=s["value"], updatedAt=s["updated_at"].isoformat()) for s in _scores(number)]
+    scores = [
+        langfuse_score(s["score_id"], traceId=s["trace_id"], value=s["value"], updatedAt=s["updated_at"].isoformat())
+        for s in _scores(number)
+    ]
     return [*spans, *scores]
 
 

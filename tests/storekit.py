@@ -64,7 +64,11 @@ def column(root, name: str, table: str = "spans") -> dict:
 def content(root, *, but=("day", "file", "line", "record_id")) -> dict[str, list[dict]]:
     """All tables of a store, comparable: without what may depend on the order in which files came."""
     found = {name: rows(root, name) for name in Store(root).snapshot().versions}
-    return {name: sorted(({k: v for k, v in r.items() if k not in but} for r in found[name]), key=repr) for name in found if found[name]}
+    return {
+        name: sorted(({k: v for k, v in r.items() if k not in but} for r in found[name]), key=repr)
+        for name in found
+        if found[name]
+    }
 
 
 def files_under(root) -> list[str]:

@@ -145,7 +145,16 @@ def test_hostile_text_does_not_reach_the_terminal(capsys, tmp_path):
 
 def test_formats_lists_every_format(capsys):
     found = json.loads(run(capsys, "formats", "--json")[1])
-    wanted = {"canonical.spans", "langfuse.export", "langsmith.runs", "otel.otlp", "mlflow.traces", "litellm.payload", "helicone.requests", "logs.calls"}
+    wanted = {
+        "canonical.spans",
+        "langfuse.export",
+        "langsmith.runs",
+        "otel.otlp",
+        "mlflow.traces",
+        "litellm.payload",
+        "helicone.requests",
+        "logs.calls",
+    }
     assert wanted <= set(found)
 
 
@@ -163,7 +172,9 @@ def test_weekly_json_is_strict(capsys, lines, tmp_path):
     code, out, _ = run(capsys, "weekly", "--store", tmp_path / "s", "--json")
     told = json.loads(out, parse_constant=lambda c: pytest.fail(f"{c} in JSON"))
     assert code == 0
-    assert {"week", "against", "kpis", "versions", "drift", "promoted", "new_error_classes", "alerts", "reading_list"} <= set(told)
+    assert {"week", "against", "kpis", "versions", "drift", "promoted", "new_error_classes", "alerts", "reading_list"} <= set(
+        told
+    )
 
 
 def test_a_fault_of_ours_is_exit_4_without_a_traceback(capsys, monkeypatch):
@@ -187,7 +198,9 @@ def test_ctrl_c_is_exit_130_and_keeps_nothing(tmp_path):
     with open(big, "w") as out:
         out.writelines(row.replace('"o1"', f'"o{n}"') + "\n" for n in range(60_000))
     store = tmp_path / "s"
-    child = subprocess.Popen([sys.executable, "-m", "llmobs_nb", "ingest", str(big), "--store", str(store)], stderr=subprocess.PIPE, cwd=ROOT)
+    child = subprocess.Popen(
+        [sys.executable, "-m", "llmobs_nb", "ingest", str(big), "--store", str(store)], stderr=subprocess.PIPE, cwd=ROOT
+    )
     deadline = time.monotonic() + 60
     while not list(store.glob("spans/day=*/*.parquet")) and child.poll() is None and time.monotonic() < deadline:
         time.sleep(0.01)

@@ -60,7 +60,10 @@ def test_the_room_test_sees_an_import_that_climbs(tmp_path, monkeypatch):
 
 
 def test_no_drawing_in_analyses_and_no_engine_in_statistics():
-    for room, banned in (("analyses", {"matplotlib", "seaborn", "ipywidgets"}), ("stats", {"duckdb", "pandas", "pyarrow", "matplotlib"})):
+    for room, banned in (
+        ("analyses", {"matplotlib", "seaborn", "ipywidgets"}),
+        ("stats", {"duckdb", "pandas", "pyarrow", "matplotlib"}),
+    ):
         for path in (PACKAGE / room).rglob("*.py"):
             words = {
                 (n.module or "").split(".")[0] if isinstance(n, ast.ImportFrom) else n.names[0].name.split(".")[0]
@@ -128,7 +131,14 @@ def test_nothing_committed_names_a_registry_or_a_path_of_this_machine():
     found = subprocess.run(["git", "ls-files"], capture_output=True, text=True, cwd=ROOT)
     if found.returncode:
         pytest.skip("not a git checkout")
-    banned = ("pypi" + ".org", "pythonhosted" + ".org", "npmjs" + ".org", "/root/" + ".pyenv", "/work/" + "main", "/work/" + "venv")
+    banned = (
+        "pypi" + ".org",
+        "pythonhosted" + ".org",
+        "npmjs" + ".org",
+        "/root/" + ".pyenv",
+        "/work/" + "main",
+        "/work/" + "venv",
+    )
     for name in found.stdout.split():
         path = ROOT / name
         if path.suffix in (".py", ".md", ".toml", ".txt", ".ipynb", ".yaml", ".json", ".js", ".j2", "") and path.is_file():

@@ -31,7 +31,10 @@ def observations() -> list[dict]:
 
 
 def spans() -> list[dict]:
-    return [{"trace_id": f"t{n}", "span_id": f"s{n}", "kind": "llm", "start_time": f"2026-11-20 10:00:{n:02d}", "model": "m"} for n in range(ROWS)]
+    return [
+        {"trace_id": f"t{n}", "span_id": f"s{n}", "kind": "llm", "start_time": f"2026-11-20 10:00:{n:02d}", "model": "m"}
+        for n in range(ROWS)
+    ]
 
 
 def as_lines() -> bytes:

@@ -27,7 +27,7 @@ maybe_names = st.sampled_from([None, "u1", "u2"])
 
 def _some(**fields) -> dict:
     """Fields that a record may have or lack."""
-    return {name: strategy for name, strategy in fields.items()}
+    return fields
 
 
 langfuse_observations = st.fixed_dictionaries(
@@ -50,7 +50,9 @@ langfuse_traces = st.fixed_dictionaries(
     {"id": trace_ids, "projectId": st.just("p"), "timestamp": times, "userId": maybe_names, "bookmarked": st.just(False)},
     optional=_some(updatedAt=times, name=words, sessionId=maybe_names, input=words, tags=st.lists(words, max_size=1)),
 )
-langfuse_documents = st.builds(lambda trace, inner: trace | {"observations": inner}, langfuse_traces, st.lists(langfuse_observations, min_size=1, max_size=2))
+langfuse_documents = st.builds(
+    lambda trace, inner: trace | {"observations": inner}, langfuse_traces, st.lists(langfuse_observations, min_size=1, max_size=2)
+)
 langfuse_records = st.one_of(langfuse_observations, langfuse_observations, langfuse_scores, langfuse_traces, langfuse_documents)
 
 canonical_spans = st.fixed_dictionaries(
@@ -74,7 +76,10 @@ class Plan:
         self.together = draw(st.booleans())
 
     def run(self, root, folder, stem: str) -> None:
-        paths = [_written(folder / f"{stem}-{n}", kind, records) for n, (kind, records) in enumerate(zip(self.kinds, self.files, strict=True))]
+        paths = [
+            _written(folder / f"{stem}-{n}", kind, records)
+            for n, (kind, records) in enumerate(zip(self.kinds, self.files, strict=True))
+        ]
         for batch in [paths] if self.together else [[p] for p in paths]:
             load(root, *batch)
 
@@ -85,7 +90,13 @@ def _written(path, kind: str, records) -> str:
     if kind == "lines":
         return write_lines(name, records)
     opener = gzip.open if kind == "gzip" else open
-    text = "\n".join(json.dumps(r) for r in records) if kind == "gzip" else json.dumps(records) if kind == "array" else "\n".join(json.dumps(r, indent=1) for r in records)
+    text = (
+        "\n".join(json.dumps(r) for r in records)
+        if kind == "gzip"
+        else json.dumps(records)
+        if kind == "array"
+        else "\n".join(json.dumps(r, indent=1) for r in records)
+    )
     with opener(name, "wt", encoding="utf-8") as out:
         out.write(text)
     return name
@@ -124,7 +135,11 @@ def test_a_trace_that_spans_three_files_is_one_trace_whatever_comes_first(tmp_pa
             load(root, *([path] if isinstance(path, str) else path))
         found.append(storekit.content(root))
     assert all(f == found[0] for f in found)
-    assert {r["span_id"]: (r["user_id"], r["tokens_in"]) for r in found[0]["spans"]} == {"root": ("u", None), "c1": ("u", 15), "c2": ("u", 15)}
+    assert {r["span_id"]: (r["user_id"], r["tokens_in"]) for r in found[0]["spans"]} == {
+        "root": ("u", None),
+        "c1": ("u", 15),
+        "c2": ("u", 15),
+    }
 
 
 # The fast path and the slow path
@@ -174,8 +189,12 @@ def _by_paths(folder, lines: list[bytes]) -> tuple[dict, dict, dict]:
 
 def test_hostile_values_are_the_same_on_both_paths(tmp_path, monkeypatch):
     calls = _slow_calls(monkeypatch)
-    fast, packed, broken = _by_paths(tmp_path, [json.dumps(o, ensure_ascii=bool(n % 2)).encode() for n, o in enumerate(FAST_ANYWAY)])
-    assert [c.rsplit("/", 1)[-1] for c in calls] == ["b.jsonl.gz", "c.jsonl"], "the plain file must take the fast path, the others the slow one"
+    fast, packed, broken = _by_paths(
+        tmp_path, [json.dumps(o, ensure_ascii=bool(n % 2)).encode() for n, o in enumerate(FAST_ANYWAY)]
+    )
+    assert [c.rsplit("/", 1)[-1] for c in calls] == ["b.jsonl.gz", "c.jsonl"], (
+        "the plain file must take the fast path, the others the slow one"
+    )
     assert fast == packed == broken
     found = {r["span_id"]: r for r in fast["spans"]}
     at = {name: found[f"o{n}"] for n, name in enumerate(HOSTILE)}
@@ -193,7 +212,10 @@ MENDED = {
     "lone surrogate": (b'"name": "a\\ud800b"', {"name": "a\ufffdb"}),
     "lone surrogate in a map": (b'"metadata": {"\\udfff": "\\ud83d"}', {"metadata": {"\ufffd": "\ufffd"}}),
     "too large": (b'"metadata": {"a": 1e400}, "version": -1e999', {"metadata": {"a": "1e400"}, "app_version": "-1e999"}),
-    "too large, with a big integer": (b'"metadata": {"a": 1e400, "b": 123456789012345678901234567890}', {"metadata": {"a": "1e400", "b": "123456789012345678901234567890"}}),
+    "too large, with a big integer": (
+        b'"metadata": {"a": 1e400, "b": 123456789012345678901234567890}',
+        {"metadata": {"a": "1e400", "b": "123456789012345678901234567890"}},
+    ),
     "twice": (b'"name": "first", "name": "second"', {"name": "second"}),
     "raw control character": (b'"name": "a\tb"', {"name": "a\tb"}),
     "byte order mark inside": ('"name": "\ufeffx"'.encode(), {"name": "\ufeffx"}),
@@ -202,7 +224,10 @@ MENDED = {
 
 
 def test_values_that_json_does_not_quite_allow_are_the_same_on_both_paths(tmp_path):
-    lines = [json.dumps(observation(f"o{n}", name=None)).replace('"name": null, ', "").encode()[:-1] + b", " + raw + b"}" for n, (raw, _) in enumerate(MENDED.values())]
+    lines = [
+        json.dumps(observation(f"o{n}", name=None)).replace('"name": null, ', "").encode()[:-1] + b", " + raw + b"}"
+        for n, (raw, _) in enumerate(MENDED.values())
+    ]
     fast, packed, broken = _by_paths(tmp_path, lines)
     assert fast == packed == broken
     for number, (name, (_, wanted)) in enumerate(MENDED.items()):
@@ -222,7 +247,11 @@ def test_each_of_them_alone(tmp_path, name):
 
 texts = st.text(st.characters(codec="utf-8"), max_size=8)
 numbers = st.one_of(st.integers(-(10**25), 10**25), st.floats(allow_nan=False, allow_infinity=False), st.booleans(), st.none())
-values = st.recursive(st.one_of(texts, numbers), lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(texts, inner, max_size=3)), max_leaves=6)
+values = st.recursive(
+    st.one_of(texts, numbers),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(texts, inner, max_size=3)),
+    max_leaves=6,
+)
 FIELDS = (
     "name", "model", "input", "output", "metadata", "tags", "userId", "sessionId", "version", "environment", "modelParameters", "promptVersion",
     "parentObservationId", "level", "statusMessage", "type", "traceName", "unknown",

@@ -169,7 +169,14 @@ def test_a_series_flows_in_with_its_dimensions(tmp_path):
 
 def test_your_own_table_in_one_line(tmp_path):
     mine = pd.DataFrame([{"req": "r1", "ts": 1772409600, "took": 1.5, "who": "u9", "team": "blue", "shade": 3}])
-    mapping = {"trace_id": "req", "span_id": "req", "start_time": "ts", "latency_ms": {"path": "took", "unit": "s"}, "user_id": "who", "team": "team"}
+    mapping = {
+        "trace_id": "req",
+        "span_id": "req",
+        "start_time": "ts",
+        "latency_ms": {"path": "took", "unit": "s"},
+        "user_id": "who",
+        "team": "team",
+    }
     row = lm.load(mine, mapping=mapping, store=tmp_path).spans().iloc[0]
     assert row["start_time"] == pd.Timestamp("2026-03-02", tz="UTC")
     assert (row["latency_ms"], row["user_id"], row["team"], row["source"]) == (1500.0, "u9", "blue", "tables")

@@ -64,7 +64,14 @@ def test_of_equal_starts_the_smaller_id_tells(root):
 
 
 def test_an_inherited_value_follows_a_newer_root_and_an_own_one_stays(root):
-    put(root, spans=[span("root", user_id="u1", updated_at=at(1)), span("own", parent_id="root", user_id="mine"), span("child", parent_id="root")])
+    put(
+        root,
+        spans=[
+            span("root", user_id="u1", updated_at=at(1)),
+            span("own", parent_id="root", user_id="mine"),
+            span("child", parent_id="root"),
+        ],
+    )
     assert column(root, "user_id") == {"root": "u1", "own": "mine", "child": "u1"}
     put(root, spans=[span("root", user_id="u2", updated_at=at(2))])
     assert column(root, "user_id") == {"root": "u2", "own": "mine", "child": "u2"}
@@ -121,18 +128,39 @@ def test_traces_of_other_projects_and_sources_tell_nothing(root):
 
 
 def test_an_agent_that_repeats_its_calls_is_not_counted_again(root):
-    put(root, spans=[llm("agent", 30, 3, 0.3, kind="agent"), llm("x", 10, 1, 0.1, parent_id="agent"), llm("y", 20, 2, 0.2, parent_id="agent")])
+    put(
+        root,
+        spans=[
+            llm("agent", 30, 3, 0.3, kind="agent"),
+            llm("x", 10, 1, 0.1, parent_id="agent"),
+            llm("y", 20, 2, 0.2, parent_id="agent"),
+        ],
+    )
     assert column(root, "tokens_in") == {"agent": None, "x": 10, "y": 20}
     assert column(root, "cost_usd") == {"agent": None, "x": 0.1, "y": 0.2}
     assert column(root, "price_reason") == {"agent": REPEATS, "x": None, "y": None}
     assert column(root, "cost_source")["agent"] == "none"
     own = column(root, "own")["agent"]
-    assert own == {"tokens_in": "30", "tokens_out": "3", "cost_recorded_usd": "0.3", "cost_usd": "0.3", "cost_source": "recorded", "price_reason": None}
+    assert own == {
+        "tokens_in": "30",
+        "tokens_out": "3",
+        "cost_recorded_usd": "0.3",
+        "cost_usd": "0.3",
+        "cost_source": "recorded",
+        "price_reason": None,
+    }
 
 
 @pytest.mark.parametrize("kind", ["agent", "chain", "tool", "retriever", "guardrail", "evaluator", "event"])
 def test_whatever_is_no_model_call_gives_way_to_the_calls_below(root, kind):
-    put(root, spans=[llm("top", 99, 9, 9.0, kind=kind), span("between", kind="chain", parent_id="top"), llm("call", 10, 1, 0.1, parent_id="between")])
+    put(
+        root,
+        spans=[
+            llm("top", 99, 9, 9.0, kind=kind),
+            span("between", kind="chain", parent_id="top"),
+            llm("call", 10, 1, 0.1, parent_id="between"),
+        ],
+    )
     assert total(root) == 0.1
 
 
@@ -192,7 +220,11 @@ def test_a_newer_version_of_a_rolled_up_parent_is_rolled_up_again(root):
 
 
 def test_an_orphan_chain_counts_what_is_there(root):
-    chain = [llm("b", 20, 2, 0.2, kind="agent", parent_id="lost"), llm("c", 20, 2, 0.2, parent_id="b"), llm("z", 5, 0, 0.05, parent_id="also lost")]
+    chain = [
+        llm("b", 20, 2, 0.2, kind="agent", parent_id="lost"),
+        llm("c", 20, 2, 0.2, parent_id="b"),
+        llm("z", 5, 0, 0.05, parent_id="also lost"),
+    ]
     put(root, spans=chain)
     assert column(root, "cost_usd") == {"b": None, "c": 0.2, "z": 0.05}
     put(root, spans=[llm("lost", 20, 2, 0.2, kind="agent")])
@@ -220,7 +252,13 @@ def test_spans_that_are_their_own_ancestors_are_counted_once(root, case):
 
 
 def test_usage_of_other_traces_projects_and_sources_is_nobodys_repeat(root):
-    put(root, spans=[llm("agent", 30, 3, 0.3, kind="agent"), *(llm("x", 10, 1, 0.1, parent_id="agent", **{k: "other"}) for k in ("trace_id", "project", "source"))])
+    put(
+        root,
+        spans=[
+            llm("agent", 30, 3, 0.3, kind="agent"),
+            *(llm("x", 10, 1, 0.1, parent_id="agent", **{k: "other"}) for k in ("trace_id", "project", "source")),
+        ],
+    )
     assert total(root) == pytest.approx(0.6)
 
 
@@ -235,7 +273,15 @@ trees = st.lists(
 @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 def test_any_tree_in_any_order_settles_alike_and_never_counts_above_its_leaves(tmp_path_factory, tree, order, cuts):
     spans = [
-        llm(f"s{n}", used, 0 if used is not None else None, used and used / 100, kind=kind, parent_id=None if parent < 0 else f"s{parent}", user_id="u" if used == 5 else None)
+        llm(
+            f"s{n}",
+            used,
+            0 if used is not None else None,
+            used and used / 100,
+            kind=kind,
+            parent_id=None if parent < 0 else f"s{parent}",
+            user_id="u" if used == 5 else None,
+        )
         for n, (parent, kind, used) in enumerate(tree)
     ]
     whole, parts = (str(tmp_path_factory.mktemp("settle") / name) for name in ("whole", "parts"))
@@ -245,7 +291,9 @@ def test_any_tree_in_any_order_settles_alike_and_never_counts_above_its_leaves(t
     bounds = [0, *sorted(c for c in cuts if c < len(mixed)), len(mixed)]
     for start, end in itertools.pairwise(bounds):
         put(parts, spans=mixed[start:end])
-    assert [{k: v for k, v in r.items() if k != "day"} for r in rows(whole)] == [{k: v for k, v in r.items() if k != "day"} for r in rows(parts)]
+    assert [{k: v for k, v in r.items() if k != "day"} for r in rows(whole)] == [
+        {k: v for k, v in r.items() if k != "day"} for r in rows(parts)
+    ]
     counted = {r["span_id"]: r for r in rows(whole)}
     given_ = {s["span_id"]: s for s in spans}
     for name, row in counted.items():
@@ -267,8 +315,13 @@ def _below(name: str, spans: dict, wanted) -> bool:
 
 def test_through_the_readers_an_agents_usage_is_counted_once(root, tmp_path):
     """Langfuse: an agent that reports what its two generations used, the children in a later export."""
-    agent = observation("agent", type="AGENT", usageDetails={"input": 30, "output": 3, "total": 33}, costDetails={"total": 0.3}, userId="u")
-    calls = [observation(f"c{n}", parentObservationId="agent", usageDetails={"input": 15, "output": n}, costDetails={"total": 0.15}) for n in (1, 2)]
+    agent = observation(
+        "agent", type="AGENT", usageDetails={"input": 30, "output": 3, "total": 33}, costDetails={"total": 0.3}, userId="u"
+    )
+    calls = [
+        observation(f"c{n}", parentObservationId="agent", usageDetails={"input": 15, "output": n}, costDetails={"total": 0.15})
+        for n in (1, 2)
+    ]
     load(root, write_lines(tmp_path / "a.jsonl", [agent]))
     load(root, write_lines(tmp_path / "b.jsonl", calls))
     assert column(root, "cost_usd") == {"agent": None, "c1": 0.15, "c2": 0.15}

@@ -74,7 +74,10 @@ def test_usage_on_an_agent_above_its_calls_is_counted_once(tmp_path):
 
 
 def test_a_gap_in_time_is_named_with_its_first_day(tmp_path):
-    told = status(tmp_path, *(span(n, start_time=START + dt.timedelta(days=d), end_time=None, latency_ms=1.0) for n, d in enumerate((0, 1, 4, 5, 6))))
+    told = status(
+        tmp_path,
+        *(span(n, start_time=START + dt.timedelta(days=d), end_time=None, latency_ms=1.0) for n, d in enumerate((0, 1, 4, 5, 6))),
+    )
     assert found(told, "days between 2026-03-02 and 2026-03-08 have no span, first 2026-03-04") == 2
 
 

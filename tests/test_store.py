@@ -11,7 +11,6 @@ import sys
 import time
 
 import pandas as pd
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import storekit
@@ -32,7 +31,10 @@ SECOND = {"updatedAt": "2026-01-05T11:00:00Z"}
 
 VERSIONS = {
     "updated_at": (span("a", name="old", updated_at=at(1)), span("a", name="new", updated_at=at(2))),
-    "end_time": (span("a", name="old", updated_at=at(9), end_time=at(1)), span("a", name="new", updated_at=at(9), end_time=at(2))),
+    "end_time": (
+        span("a", name="old", updated_at=at(9), end_time=at(1)),
+        span("a", name="new", updated_at=at(9), end_time=at(2)),
+    ),
     "no end_time": (span("a", name="old", updated_at=at(9)), span("a", name="new", updated_at=at(9), end_time=at(2))),
     "no updated_at": (
         span("a", name="old", updated_at=None, end_time=at(9), start_time=None),
@@ -207,7 +209,10 @@ def test_the_log_holds_no_values(root, monkeypatch):
 def test_small_files_are_joined_and_no_row_is_lost(root, monkeypatch):
     monkeypatch.setattr(store_module, "CROWDED", 3)
     for number in range(9):
-        put(root, spans=[span(f"s{number}", tokens_in=number), span("moving", start_time=at(86400 * number), updated_at=at(number))])
+        put(
+            root,
+            spans=[span(f"s{number}", tokens_in=number), span("moving", start_time=at(86400 * number), updated_at=at(number))],
+        )
     assert column(root, "tokens_in") == {f"s{n}": n for n in range(9)} | {"moving": None}
     assert len(Store(root).snapshot().files["spans"]) <= 4
 
@@ -232,7 +237,18 @@ def test_staged_files_that_were_rewritten_do_not_stay(root, tmp_path):
     assert sorted(parquet_under(root)) == sorted(f for files in Store(root).snapshot().files.values() for f in files)
 
 
-ODD_FOLDERS = ["with space", "ünïcode", "br[1]", "st*r", "qu?stion", "quote's", 'double"quote', "hash#tag", "semi;colon", "{brace}"]
+ODD_FOLDERS = [
+    "with space",
+    "ünïcode",
+    "br[1]",
+    "st*r",
+    "qu?stion",
+    "quote's",
+    'double"quote',
+    "hash#tag",
+    "semi;colon",
+    "{brace}",
+]
 
 
 @pytest.mark.parametrize("name", ODD_FOLDERS)
@@ -265,12 +281,20 @@ def test_a_relative_store_survives_a_change_of_folder(tmp_path, monkeypatch):
 
 def test_a_new_column_is_null_in_rows_of_before(root, tmp_path):
     load(root, write_lines(tmp_path / "a.jsonl", [observation("old", metadata={"team": "x"})]))
-    load(root, write_lines(tmp_path / "b.jsonl", [observation("new", metadata={"team": "y", "n": 3})]), mapping={"squad": "metadata.team"})
+    load(
+        root,
+        write_lines(tmp_path / "b.jsonl", [observation("new", metadata={"team": "y", "n": 3})]),
+        mapping={"squad": "metadata.team"},
+    )
     mapping = {"columns": {"size": {"path": "metadata.n", "type": "int"}}}
     load(root, write_lines(tmp_path / "c.jsonl", [observation("newer", metadata={"n": 4})]), mapping=mapping)
     assert column(root, "squad") == {"old": None, "new": "y", "newer": None}
     assert column(root, "size") == {"old": None, "new": None, "newer": 4}
-    load(root, write_lines(tmp_path / "d.jsonl", [observation("old", metadata={"team": "x"}, **SECOND)]), mapping={"squad": "metadata.team"})
+    load(
+        root,
+        write_lines(tmp_path / "d.jsonl", [observation("old", metadata={"team": "x"}, **SECOND)]),
+        mapping={"squad": "metadata.team"},
+    )
     assert column(root, "squad") == {"old": "x", "new": "y", "newer": None}
     assert DeltaTable(f"{root}/spans").to_pandas().set_index("span_id")["size"]["newer"] == 4
 
@@ -304,7 +328,9 @@ def test_a_column_of_any_type_survives_an_upsert(root, kind):
 def _holder(root, seconds: float) -> subprocess.Popen:
     """Another process that holds the writer lock and says so."""
     code = "import sys, time; from llmobs_nb.store.lock import writer_lock\nwith writer_lock(sys.argv[1]): print('held', flush=True); time.sleep(float(sys.argv[2]))"
-    process = subprocess.Popen([sys.executable, "-c", code, root, str(seconds)], stdout=subprocess.PIPE, cwd=os.path.dirname(os.path.dirname(__file__)))
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, root, str(seconds)], stdout=subprocess.PIPE, cwd=os.path.dirname(os.path.dirname(__file__))
+    )
     assert process.stdout.readline() == b"held\n"
     return process
 
@@ -323,9 +349,10 @@ def test_a_second_writer_waits_then_gives_up_with_a_word(root):
     put(root, spans=[span("a")])
     with _held(root, 60) as holder:
         began = time.monotonic()
-        with pytest.raises(LockedError, match=rf"store '.*' is being written by process {holder.pid}; wait for it to end, or use another --store"):
-            with Store(root).writing(wait_seconds=0.4):
-                pass
+        with pytest.raises(
+            LockedError, match=rf"store '.*' is being written by process {holder.pid}; wait for it to end, or use another --store"
+        ), Store(root).writing(wait_seconds=0.4):
+            pass
         assert 0.4 <= time.monotonic() - began < 5
         assert column(root, "span_id") == {"a": "a"}
     put(root, spans=[span("b")])
@@ -454,7 +481,9 @@ def test_a_damaged_log_is_named(root):
     with open(f"{root}/spans/_delta_log/00000000000000000001.json", "w") as out:
         out.write("garbage")
     for act in (lambda: observations.open_store(root), lambda: put(root, spans=[span("b")])):
-        with pytest.raises(StoreError, match=r"table '.*spans' cannot be read: .*; restore it, or ingest again into a new --store") as caught:
+        with pytest.raises(
+            StoreError, match=r"table '.*spans' cannot be read: .*; restore it, or ingest again into a new --store"
+        ) as caught:
             act()
         assert "\n" not in str(caught.value)
 
@@ -476,7 +505,9 @@ def test_damaged_files_stop_a_writer_with_a_word(root, damage):
     if damage != "gone":
         with open(path, "wb") as out:
             out.write(b"PAR1 garbage PAR1" if damage == "garbage" else b"")
-    with pytest.raises(StoreError, match=r"store '.*' cannot be read or written: .*; make room, or ingest again into a new --store") as caught:
+    with pytest.raises(
+        StoreError, match=r"store '.*' cannot be read or written: .*; make room, or ingest again into a new --store"
+    ) as caught:
         put(root, spans=[span("a", updated_at=at(5))])
     assert "\n" not in str(caught.value)
 
@@ -512,18 +543,36 @@ def _two_users(root, tmp_path) -> None:
         for told in (gone, kept):
             trace = told["traceId"]
             records += [
-                observation(f"{trace}-1", **told, **update, input=f"said by {told['userId']}", metadata={"tenant_id": f"of-{told['userId']}"}),
+                observation(
+                    f"{trace}-1",
+                    **told,
+                    **update,
+                    input=f"said by {told['userId']}",
+                    metadata={"tenant_id": f"of-{told['userId']}"},
+                ),
                 observation(f"{trace}-{round_}-2", traceId=trace, parentObservationId=f"{trace}-1", output=told["userId"]),
-                langfuse_score(f"{trace}-{round_}-s", traceId=trace, comment=told["userId"], updatedAt=f"2026-01-06T1{round_}:00:00Z"),
+                langfuse_score(
+                    f"{trace}-{round_}-s", traceId=trace, comment=told["userId"], updatedAt=f"2026-01-06T1{round_}:00:00Z"
+                ),
                 langfuse_score(f"{trace}-{round_}-q", traceId=None, sessionId=told["sessionId"], comment=told["userId"]),
                 langfuse_score(f"{trace}-{round_}-c", traceId=trace, dataType="CORRECTION", stringValue=told["userId"]),
-                {"id": trace, "projectId": "p", "name": told["userId"], "userId": told["userId"], "timestamp": "2026-01-05T10:00:00Z", **update, "sessionId": told["sessionId"]},
+                {
+                    "id": trace,
+                    "projectId": "p",
+                    "name": told["userId"],
+                    "userId": told["userId"],
+                    "timestamp": "2026-01-05T10:00:00Z",
+                    **update,
+                    "sessionId": told["sessionId"],
+                },
                 f'{{"broken {round_}": "{told["userId"]}"'.encode(),
             ]
         load(root, write_lines(tmp_path / f"{round_}.jsonl", records))
 
 
-@pytest.mark.parametrize("where", [{"user_id": MARK}, {"tenant_id": f"of-{MARK}"}, {"trace_id": f"t-{MARK}"}], ids=lambda w: next(iter(w)))
+@pytest.mark.parametrize(
+    "where", [{"user_id": MARK}, {"tenant_id": f"of-{MARK}"}, {"trace_id": f"t-{MARK}"}], ids=lambda w: next(iter(w))
+)
 def test_an_erased_one_is_in_no_file_any_more(root, tmp_path, monkeypatch, where):
     monkeypatch.setattr(store_module, "CROWDED", 1)
     _two_users(root, tmp_path)
@@ -540,7 +589,12 @@ def test_an_erased_one_is_in_no_file_any_more(root, tmp_path, monkeypatch, where
 
 
 def test_erasing_finds_the_traces_in_quarantine_too(root, tmp_path):
-    lines = [observation("o", userId="u1"), b'{"broken": 1, "traceId": "t1"', b'{"broken": 2, "traceId": "t12"', b'{"broken": 3, "user": "u1"']
+    lines = [
+        observation("o", userId="u1"),
+        b'{"broken": 1, "traceId": "t1"',
+        b'{"broken": 2, "traceId": "t12"',
+        b'{"broken": 3, "user": "u1"',
+    ]
     load(root, write_lines(tmp_path / "a.jsonl", [*lines, observation("p", traceId="t12")]))
     assert observations.open_store(root).erase(user_id="u1")["quarantine"] == 2
     assert [r["raw"] for r in rows(root, "quarantine")] == ['{"broken": 2, "traceId": "t12"']
@@ -555,7 +609,11 @@ def test_erasing_takes_no_neighbour_along(root):
 
 
 def test_erasing_by_two_things_takes_what_matches_both(root):
-    people = [span("a", trace_id="t1", user_id="u", tenant_id="x"), span("b", trace_id="t2", user_id="u", tenant_id="y"), span("c", trace_id="t3", user_id="v", tenant_id="x")]
+    people = [
+        span("a", trace_id="t1", user_id="u", tenant_id="x"),
+        span("b", trace_id="t2", user_id="u", tenant_id="y"),
+        span("c", trace_id="t3", user_id="v", tenant_id="x"),
+    ]
     put(root, spans=people)
     assert observations.open_store(root).erase(user_id="u", tenant_id="x")["spans"] == 1
     assert sorted(column(root, "span_id")) == ["b", "c"]
@@ -563,7 +621,11 @@ def test_erasing_by_two_things_takes_what_matches_both(root):
 
 def test_scores_of_a_session_stay_while_a_trace_of_it_stays(root):
     whole = {"trace_id": None, "session_id": "s"}
-    put(root, spans=[span("a", trace_id="t1", session_id="s"), span("b", trace_id="t2", session_id="s")], scores=[score("x", **whole)])
+    put(
+        root,
+        spans=[span("a", trace_id="t1", session_id="s"), span("b", trace_id="t2", session_id="s")],
+        scores=[score("x", **whole)],
+    )
     assert observations.open_store(root).erase(trace_id="t1")["scores"] == 0
     assert observations.open_store(root).erase(trace_id="t2")["scores"] == 1
 
@@ -575,7 +637,11 @@ def test_erasing_a_trace_of_which_only_scores_are_stored(root):
 
 
 def test_an_interrupted_erasure_is_taken_back_or_finished(root, monkeypatch):
-    put(root, spans=[span("a", trace_id="t1", user_id=MARK), span("b", trace_id="t2")], payloads=[span("a", trace_id="t1", input=MARK)])
+    put(
+        root,
+        spans=[span("a", trace_id="t1", user_id=MARK), span("b", trace_id="t2")],
+        payloads=[span("a", trace_id="t1", input=MARK)],
+    )
     before = storekit.content(root)
     with monkeypatch.context() as patched:
         patched.setattr(store_module.Store, "_move_head", lambda self, **more: 1 / 0)
@@ -618,14 +684,18 @@ def test_the_head_remembers_what_was_read(root, tmp_path):
 def test_every_table_takes_a_row_of_nulls_but_its_identity(root):
     """No column may be needed that a source may leave out."""
     for table in TABLES.values():
-        given = {f.name: {"timestamp": at(0), "map": None, "date": None}.get(f.type, "x") for f in table if f.name in table.identity}
+        given = {
+            f.name: {"timestamp": at(0), "map": None, "date": None}.get(f.type, "x") for f in table if f.name in table.identity
+        }
         for _ in range(2):
             put(root, **{table.name: [given]})
         assert len(rows(root, table.name)) == 1, table.name
 
 
 def test_frames_upsert_like_files(root):
-    frame = pd.DataFrame({"trace_id": ["t", "t"], "span_id": ["a", "b"], "start_time": ["2026-01-05T10:00:00Z"] * 2, "kind": "llm"})
+    frame = pd.DataFrame(
+        {"trace_id": ["t", "t"], "span_id": ["a", "b"], "start_time": ["2026-01-05T10:00:00Z"] * 2, "kind": "llm"}
+    )
     for _ in range(2):
         observations.load(frame, store=root)
     assert sorted(column(root, "span_id")) == ["a", "b"]

@@ -41,7 +41,9 @@ def _step_of(found: dict, least: int) -> int:
         if killwriter.expected(number) == found:
             return number
     nearest = killwriter.expected(least + 1)
-    pytest.fail(f"a state that no step leaves, after step {least}: {({k: (found[k], nearest[k]) for k in found if found[k] != nearest[k]})}")
+    pytest.fail(
+        f"a state that no step leaves, after step {least}: { ({k: (found[k], nearest[k]) for k in found if found[k] != nearest[k]}) }"
+    )
 
 
 def _read(root: str) -> dict:

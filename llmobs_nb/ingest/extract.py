@@ -132,7 +132,9 @@ class Extractor:
     def _bads(self, relation: str, lost: list[tuple[int, str]]) -> list[Bad]:
         """The refused rows as they stood. The connection must have no open result."""
         listed = ", ".join(str(at) for at, _ in lost)
-        found = self.con.sql(f'SELECT "\x01at", CAST(to_json(t) AS VARCHAR) FROM {relation} t WHERE "\x01at" IN ({listed})').fetchall()
+        found = self.con.sql(
+            f'SELECT "\x01at", CAST(to_json(t) AS VARCHAR) FROM {relation} t WHERE "\x01at" IN ({listed})'
+        ).fetchall()
         raws = {at: raw_text(raw.encode("utf-8", "replace")) for at, raw in found}
         return [Bad(at + 1, reason, raws[at]) for at, reason in lost]
 
@@ -166,7 +168,9 @@ class Extractor:
         if records:
             yield from self._mapped(fmt, self._shape(fmt.shapes[name]), records, tally)
 
-    def _mapped(self, fmt: Format, shape: Shape, records: list[tuple[str, Record]], tally: Tally) -> Iterator[tuple[str, pa.Table]]:
+    def _mapped(
+        self, fmt: Format, shape: Shape, records: list[tuple[str, Record]], tally: Tally
+    ) -> Iterator[tuple[str, pa.Table]]:
         """Canonical tables of records; one that the engine cannot take is found by halving and goes to quarantine."""
         mine = Tally()
         try:
@@ -183,7 +187,9 @@ class Extractor:
         tally.add(mine)
         yield from tables
 
-    def _chunk(self, fmt: Format, shape: Shape, records: list[tuple[str, Record]], tally: Tally) -> Iterator[tuple[str, pa.Table]]:
+    def _chunk(
+        self, fmt: Format, shape: Shape, records: list[tuple[str, Record]], tally: Tally
+    ) -> Iterator[tuple[str, pa.Table]]:
         names = fields_of(shape.columns)
         with tempfile.TemporaryDirectory(prefix="llmobs-") as folder:
             path = os.path.join(folder, "chunk.jsonl")

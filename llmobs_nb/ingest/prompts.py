@@ -14,7 +14,9 @@ from .fill import text_hash
 
 _ROLES = ('"system"', '"developer"')
 # The usual case, told without parsing the rest: the first message is the only one that is the system's.
-_FIRST = re.compile(r'(?:\{"messages": ?)?\[\{"role": ?"(?:system|developer)", ?"content": ?("(?:[^"\\\x00-\x1f]|\\[^u]|\\u(?!d[89a-f])[0-9a-f]{4})*+")\}')
+_FIRST = re.compile(
+    r'(?:\{"messages": ?)?\[\{"role": ?"(?:system|developer)", ?"content": ?("(?:[^"\\\x00-\x1f]|\\[^u]|\\u(?!d[89a-f])[0-9a-f]{4})*+")\}'
+)
 
 
 def with_system_prompts(rows: pa.Table) -> pa.Table:

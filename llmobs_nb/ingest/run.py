@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..columns import literal
 from ..engine.duck import connect
 from ..errors import InputError
 from ..prices import PriceBook
@@ -136,7 +135,9 @@ def ingest(
     return out
 
 
-def _recognised(items: list[Input], wanted: str, told: Mapping | None) -> tuple[list[tuple[Input, Head, Format]], list[tuple[Input, str]]]:
+def _recognised(
+    items: list[Input], wanted: str, told: Mapping | None
+) -> tuple[list[tuple[Input, Head, Format]], list[tuple[Input, str]]]:
     """Inputs with their formats; and those, only found on the way, of which nothing can be read, with the reason."""
     known, strangers = [], []
     for item in items:
@@ -174,7 +175,9 @@ def _refuse_nothing(out: Ingested, paths) -> None:
     if out.kept == 0:
         named = ", ".join(os.fspath(p) for p in list(paths)[:3])
         why = "; ".join(f"{r} ({n:,})" for r, n in list(out.tally.reasons.items())[:3]) or "it holds no record"
-        raise InputError(f"nothing to keep in {named or 'the data'}: {why}; check the file, or say what it is with --format or --mapping")
+        raise InputError(
+            f"nothing to keep in {named or 'the data'}: {why}; check the file, or say what it is with --format or --mapping"
+        )
 
 
 class _Run:

@@ -12,6 +12,7 @@ import tempfile
 import weakref
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import BinaryIO
 
 from ..errors import InputError
@@ -34,7 +35,7 @@ def expand(paths: Sequence[str | os.PathLike], *, note: Callable[[str], None] = 
     found: dict[str, Input] = {}
     for path in paths:
         for file in _files(os.fspath(path), note):
-            for item in _inputs(file):
+            for item in _inputs_of(file, named=file == os.fspath(path)):
                 item.named = item.name == os.fspath(path)
                 found.setdefault(item.name, item)
     if not found:
@@ -66,6 +67,20 @@ def _skipped(name: str) -> bool:
     """Whether a file's name says that it holds no records."""
     low = name.lower()
     return low.startswith((".", *SKIPPED_NAMES)) or low.endswith(SKIPPED_ENDINGS)
+
+
+def _inputs_of(path: str, *, named: bool) -> Iterator[Input]:
+    """A file's inputs; one that cannot be opened, and was only found on the way, says so when it is read."""
+    try:
+        yield from _inputs(path)
+    except InputError as error:
+        if named:
+            raise
+        yield Input(name=path, path=path, open=partial(_refuse, str(error)))
+
+
+def _refuse(message: str) -> BinaryIO:
+    raise InputError(message)
 
 
 def _inputs(path: str) -> Iterator[Input]:

@@ -26,7 +26,21 @@ WRAPPERS = (
 )  # fmt: skip
 # A value with one of these is a record itself, whatever lists it holds (a console span has "events").
 RECORD_KEYS = frozenset(
-    ("id", "trace", "traceId", "trace_id", "info", "trace_info", "version", "context", "context.span_id", "span_id", "span_kind", "request_id", "call_id")
+    (
+        "id",
+        "trace",
+        "traceId",
+        "trace_id",
+        "info",
+        "trace_info",
+        "version",
+        "context",
+        "context.span_id",
+        "span_id",
+        "span_kind",
+        "request_id",
+        "call_id",
+    )
 )
 _RECORD_KEYS = frozenset(k.encode() for k in RECORD_KEYS)
 MAX_VALUE = 256 << 20
@@ -286,7 +300,9 @@ class _Splitter:
         """Whether the array that opens is what the outermost object wraps."""
         whole = self.base == 0 and self.begin is not None
         record = _RECORD_KEYS.intersection(self.keys)
-        return (whole or self.base == -1) and not record and bool(self.keys) and self.keys[-1].decode("utf-8", "replace") in WRAPPERS
+        return (
+            (whole or self.base == -1) and not record and bool(self.keys) and self.keys[-1].decode("utf-8", "replace") in WRAPPERS
+        )
 
     def _close(self, match) -> Iterator[tuple[int, bytes] | Bad]:
         end = match.end()
@@ -328,7 +344,7 @@ class _Splitter:
 
     def rest(self, reason: str, *, damaged: bool = False) -> Iterator[Bad]:
         left = self.buffer[self.begin[0] if self.begin is not None else max(self.gap, 0) :].strip(_BETWEEN)
-        if damaged or left and self.base >= 0 or self.depth > 0:
+        if damaged or (left and self.base >= 0) or self.depth > 0:
             yield Bad(self.begin[1] if self.begin is not None else self.line, reason, raw_text(left))
 
 

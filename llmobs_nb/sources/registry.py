@@ -73,11 +73,13 @@ def recognise(item: Input, head: Head, wanted: str = "auto") -> Format:
             return candidate
     if wanted != "auto":
         return max(candidates, key=lambda f: len(f.shapes))
-    raise InputError(f"file {item.name!r} has a format that is not known ({_seen(head)}); name it with --format, one of: {', '.join(names())}")
+    raise InputError(
+        f"file {item.name!r} has a format that is not known ({_seen(head)}); name it with --format, one of: {', '.join(names())}"
+    )
 
 
 def _seen(head: Head) -> str:
     keys = head.header or list(head.first)
     if keys:
-        return f"{head.layout}, first record has {', '.join(str(k)[:30] for k in keys[:6])}"
+        return f"{head.layout}, first record has {', '.join(' '.join(str(k).split())[:30] for k in keys[:6])}"
     return "empty" if head.layout == "empty" else "no JSON, CSV or Parquet"

@@ -69,7 +69,9 @@ class DeltaFiles:
             if version is None and not self.place.exists(os.path.join(self.folder, "_delta_log")):
                 return None
             reason = str(error).strip().splitlines()[0]
-            raise StoreError(f"table {self.folder!r} cannot be read: {reason}; restore it, or ingest again into a new --store") from None
+            raise StoreError(
+                f"table {self.folder!r} cannot be read: {reason}; restore it, or ingest again into a new --store"
+            ) from None
 
     def paths(self, found: DeltaTable) -> list[str]:
         """The files of a version as plain paths (Delta's own are percent-encoded URIs)."""

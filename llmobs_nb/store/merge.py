@@ -34,7 +34,9 @@ class Merged:
     updated: int = 0
 
 
-def merge(con, files: DeltaFiles, staged: list[NewFile], current: list[str], stager: Stager, *, touched: str | None = None) -> Merged:
+def merge(
+    con, files: DeltaFiles, staged: list[NewFile], current: list[str], stager: Stager, *, touched: str | None = None
+) -> Merged:
     """Plan the upsert of ``staged`` files into the table whose files are ``current``; writes new files, commits nothing.
 
     ``touched`` is a relation of (source, project, trace_id) whose spans need settling though no staged span is theirs.

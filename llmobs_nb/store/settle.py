@@ -38,7 +38,9 @@ def restored(name: str) -> str:
     return f"CASE WHEN map_contains(own, {literal(name)}) THEN TRY_CAST({own} AS {SPANS[name].sql}) ELSE {quote(name)} END"
 
 
-def settle(con, staged: list[str], current: list[str], extra: dict[str, str], stager: Stager, *, touched: str | None = None) -> None:
+def settle(
+    con, staged: list[str], current: list[str], extra: dict[str, str], stager: Stager, *, touched: str | None = None
+) -> None:
     """Find the spans of touched traces that must change, mark their rows as lost and stage the new ones.
 
     ``staged`` and ``current`` are the files that come and the stored ones; ``losers`` is extended. ``touched`` is a relation
@@ -83,7 +85,9 @@ def _files_of_touched(con, current: list[str], extra: dict[str, str]) -> list[st
     """The stored files that hold spans of touched traces."""
     if not current:
         return []
-    found = con.sql(f"SELECT DISTINCT filename FROM {parquet(current, SPANS, extra, rows=True)} SEMI JOIN touched USING ({_TRACE}) ORDER BY 1")
+    found = con.sql(
+        f"SELECT DISTINCT filename FROM {parquet(current, SPANS, extra, rows=True)} SEMI JOIN touched USING ({_TRACE}) ORDER BY 1"
+    )
     return [r[0] for r in found.fetchall()]
 
 
@@ -98,9 +102,11 @@ def _inheritance(con) -> None:
         q = quote(c)
         first = f"arg_min(s.{q}, (coalesce(s.start_time, TIMESTAMPTZ '2200-01-01'), s.span_id))"
         fact = f"any_value(f.{q}), " if c in FROM_FACTS else ""
-        picks.append(f"coalesce({fact}{first} FILTER (WHERE s.is_root AND s.{q} IS NOT NULL), {first} FILTER (WHERE s.{q} IS NOT NULL)) AS {q}")
+        picks.append(
+            f"coalesce({fact}{first} FILTER (WHERE s.is_root AND s.{q} IS NOT NULL), {first} FILTER (WHERE s.{q} IS NOT NULL)) AS {q}"
+        )
     con.execute(f"""CREATE OR REPLACE TEMP TABLE trace_values AS
-        SELECT {_TRACE}, {', '.join(picks)} FROM touched_spans s SEMI JOIN needy USING ({_TRACE})
+        SELECT {_TRACE}, {", ".join(picks)} FROM touched_spans s SEMI JOIN needy USING ({_TRACE})
         LEFT JOIN facts f USING ({_TRACE}) GROUP BY {_TRACE}""")
 
 
@@ -113,7 +119,7 @@ def _rollups(con) -> None:
     """
     used = " OR ".join(f"{quote(c)} IS NOT NULL" for c in (*TOKENS, *COSTS))
     con.execute(f"CREATE OR REPLACE TEMP VIEW users AS SELECT * FROM touched_spans WHERE {used}")
-    con.execute(f"""CREATE OR REPLACE TEMP TABLE nested AS SELECT DISTINCT u.source, u.project, u.trace_id FROM users u
+    con.execute("""CREATE OR REPLACE TEMP TABLE nested AS SELECT DISTINCT u.source, u.project, u.trace_id FROM users u
         JOIN touched_spans c ON c.source = u.source AND c.project = u.project AND c.trace_id = u.trace_id AND c.parent_id = u.span_id""")
     models = ", ".join(literal(k) for k in MODEL_KINDS)
     total = "(coalesce({0}.tokens_in, 0) + coalesce({0}.tokens_out, 0))"
@@ -132,8 +138,8 @@ def _rollups(con) -> None:
         GROUP BY ALL
         HAVING NOT any_value(a.kind) IN ({models})
           OR bool_or(a.tokens_in = d.tokens_in AND a.tokens_out = d.tokens_out)
-          OR NOT {silent} AND {near.format(total.format('a'), total.format('d'))}
-          OR {silent} AND {near.format('a.cost_usd', 'd.cost_usd')}""")
+          OR NOT {silent} AND {near.format(total.format("a"), total.format("d"))}
+          OR {silent} AND {near.format("a.cost_usd", "d.cost_usd")}""")
 
 
 def _changed_sql() -> str:
@@ -148,10 +154,12 @@ def _changed_sql() -> str:
         q = quote(c)
         value = f"CASE WHEN r.span_id IS NULL THEN s.{q} ELSE {_OVERRULED.get(c, 'NULL')} END"
         new.append(f"{value} AS {q}")
-        kept.append(f"CASE WHEN r.span_id IS NOT NULL AND s.{q} IS DISTINCT FROM {_OVERRULED.get(c, 'NULL')} THEN {{'k': {literal(c)}, 'v': s.{q}::VARCHAR}} END")
+        kept.append(
+            f"CASE WHEN r.span_id IS NOT NULL AND s.{q} IS DISTINCT FROM {_OVERRULED.get(c, 'NULL')} THEN {{'k': {literal(c)}, 'v': s.{q}::VARCHAR}} END"
+        )
         differs.append(f"({value}) IS DISTINCT FROM s.{quote('now_' + c)}")
     own = f"list_filter([{', '.join(kept)}], lambda e: e IS NOT NULL)"
     own = f"CASE WHEN len({own}) = 0 THEN NULL ELSE map_from_entries({own}) END"
-    return f"""SELECT s.filename, s.row, {', '.join(new)}, {own} AS own FROM touched_spans s
+    return f"""SELECT s.filename, s.row, {", ".join(new)}, {own} AS own FROM touched_spans s
         LEFT JOIN trace_values v USING ({_TRACE}) LEFT JOIN rollups r USING ({_TRACE}, span_id)
-        WHERE {' OR '.join(differs)}"""
+        WHERE {" OR ".join(differs)}"""

@@ -14,7 +14,6 @@ import duckdb
 import pyarrow as pa
 from deltalake.exceptions import DeltaError
 
-from ..columns import literal, quote
 from ..engine.duck import connect, parquet
 from ..errors import StoreError
 from ..schema import ARROW, TABLES
@@ -148,7 +147,9 @@ class Store:
         try:
             found.restore(version)
         except DeltaError as error:
-            raise StoreError(f"table {name!r} of store {self.root!r} cannot be taken back to version {version}: {_line(error)}; ingest again into a new --store") from None
+            raise StoreError(
+                f"table {name!r} of store {self.root!r} cannot be taken back to version {version}: {_line(error)}; ingest again into a new --store"
+            ) from None
 
     def stager(self, extra: dict[str, dict[str, str]] | None = None) -> Stager:
         """A stager for rows of this store. Raises StoreError when an extra column has another type than before."""
@@ -159,13 +160,19 @@ class Store:
             lower = {column.casefold(): column for column in have}
             for column, kind in (extra or {}).get(name, {}).items():
                 if ARROW[have.get(column, kind)] != ARROW[kind]:
-                    raise StoreError(f"column {column!r} of {name} is {have[column]} in the store, not {kind}; give it another name")
+                    raise StoreError(
+                        f"column {column!r} of {name} is {have[column]} in the store, not {kind}; give it another name"
+                    )
                 if lower.get(column.casefold(), column) != column:
-                    raise StoreError(f"column {column!r} of {name} is {lower[column.casefold()]!r} in the store; write it the same way")
+                    raise StoreError(
+                        f"column {column!r} of {name} is {lower[column.casefold()]!r} in the store; write it the same way"
+                    )
             merged[name] = (extra or {}).get(name, {}) | have
         return Stager(self.place, extra=merged)
 
-    def commit(self, staged: dict[str, list[NewFile]], stager: Stager, *, memory: str = "600MB", threads: int | None = None) -> Commit:
+    def commit(
+        self, staged: dict[str, list[NewFile]], stager: Stager, *, memory: str = "600MB", threads: int | None = None
+    ) -> Commit:
         """Merge staged files into the tables, payloads before spans, and move the head: old state or new, never a mix."""
         out = Commit()
         con = connect(memory=memory, threads=threads, spill=self.place.spill)
@@ -180,7 +187,9 @@ class Store:
                     merged = self._commit_table(con, name, staged.get(name, []), stager, touched)
                     out.duplicates[name], out.updated[name] = merged.duplicates, merged.updated
         except (duckdb.IOException, duckdb.InvalidInputException) as error:
-            raise StoreError(f"store {self.root!r} cannot be read or written: {_line(error)}; make room, or ingest again into a new --store") from None
+            raise StoreError(
+                f"store {self.root!r} cannot be read or written: {_line(error)}; make room, or ingest again into a new --store"
+            ) from None
         finally:
             con.close()
         if self._move_head()["commits"] % VACUUM_EVERY == 0:
@@ -259,7 +268,9 @@ class Store:
             return 0
         files, extra = self.tables[name], snapshot.extra.get(name, {})
         matching = erasing(name, where)
-        con.execute(f"CREATE OR REPLACE TEMP TABLE losers AS SELECT filename, file_row_number AS row FROM {snapshot.relation(name, rows=True)} WHERE {matching}")
+        con.execute(
+            f"CREATE OR REPLACE TEMP TABLE losers AS SELECT filename, file_row_number AS row FROM {snapshot.relation(name, rows=True)} WHERE {matching}"
+        )
         removed = con.sql("SELECT count(*) FROM losers").fetchall()[0][0]
         files.commit(rewrite(con, files, [], snapshot.files[name], extra), extra)
         return removed

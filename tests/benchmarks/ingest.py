@@ -95,7 +95,10 @@ def fresh(task: str, file: str, folder: str, times: int) -> list[dict]:
 
 def row(name: str, runs: list[dict], base: float | None = None) -> None:
     ratio = f"{median(runs, 'cpu') / base:6.2f} x floor" if base else ""
-    print(f"{name:<28} {median(runs, 'cpu'):8.1f} s CPU {median(runs, 'wall'):8.1f} s wall {median(runs, 'peak_mb'):8.0f} MB {ratio}", flush=True)
+    print(
+        f"{name:<28} {median(runs, 'cpu'):8.1f} s CPU {median(runs, 'wall'):8.1f} s wall {median(runs, 'peak_mb'):8.0f} MB {ratio}",
+        flush=True,
+    )
 
 
 def small(folder: str, times: int) -> None:

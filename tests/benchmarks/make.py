@@ -12,7 +12,9 @@ DAYS = 52
 START = dt.datetime(2026, 9, 1)
 
 
-def write(path: str, rows: int, *, days: int = DAYS, seed: int = 7, start: dt.datetime = START, later: dt.timedelta | None = None) -> None:
+def write(
+    path: str, rows: int, *, days: int = DAYS, seed: int = 7, start: dt.datetime = START, later: dt.timedelta | None = None
+) -> None:
     """Write ``rows`` observations in traces of 3 to 7. ``later`` shifts updatedAt, which makes them newer versions."""
     draw = random.Random(seed)
     words = [f"w{draw.randrange(10**6):06d}" for _ in range(20_000)]
