@@ -31,8 +31,7 @@ def main(argv: list[str] | None = None) -> int:
         args = _parser().parse_args(argv)
         return args.run(args)
     except KeyboardInterrupt:
-        print("interrupted; nothing half done is kept, run the same command again", file=sys.stderr)
-        return 130
+        return _interrupted()
     except BrokenPipeError:
         sys.stdout = None
         return 0
@@ -41,6 +40,8 @@ def main(argv: list[str] | None = None) -> int:
     except (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError) as error:
         return _fail(UsageError(f"{terminal(error.filename)}: {error.strerror}; check the path and its permissions"), 3)
     except Exception as error:
+        if "INTERRUPT Error" in str(error):  # the engine's own word for Ctrl-C, from wherever it was at work
+            return _interrupted()
         if os.environ.get("LLMOBS_DEBUG"):
             raise
         text = f"{type(error).__name__}: {terminal(error, 300)}; this is a fault of ours, LLMOBS_DEBUG=1 shows where"
@@ -50,6 +51,11 @@ def main(argv: list[str] | None = None) -> int:
 def entry() -> None:
     """The console script."""
     sys.exit(main())
+
+
+def _interrupted() -> int:
+    print("interrupted; nothing half done is kept, run the same command again", file=sys.stderr)
+    return 130
 
 
 def _fail(error: LlmobsError, code: int) -> int:

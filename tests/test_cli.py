@@ -205,7 +205,10 @@ def test_ctrl_c_is_exit_130_and_keeps_nothing(tmp_path):
     while not list(store.glob("spans/day=*/*.parquet")) and child.poll() is None and time.monotonic() < deadline:
         time.sleep(0.01)
     child.send_signal(signal.SIGINT)
-    _, err = child.communicate(timeout=60)
+    try:
+        _, err = child.communicate(timeout=60)
+    finally:
+        child.kill()
     assert child.returncode == 130
     assert b"interrupted; nothing half done is kept, run the same command again" in err
     assert not list(store.rglob("*.parquet"))

@@ -349,9 +349,13 @@ def test_a_second_writer_waits_then_gives_up_with_a_word(root):
     put(root, spans=[span("a")])
     with _held(root, 60) as holder:
         began = time.monotonic()
-        with pytest.raises(
-            LockedError, match=rf"store '.*' is being written by process {holder.pid}; wait for it to end, or use another --store"
-        ), Store(root).writing(wait_seconds=0.4):
+        with (
+            pytest.raises(
+                LockedError,
+                match=rf"store '.*' is being written by process {holder.pid}; wait for it to end, or use another --store",
+            ),
+            Store(root).writing(wait_seconds=0.4),
+        ):
             pass
         assert 0.4 <= time.monotonic() - began < 5
         assert column(root, "span_id") == {"a": "a"}

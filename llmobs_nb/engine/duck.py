@@ -57,3 +57,8 @@ def parquet(files: Sequence[str], table: Table, extra: dict[str, str] | None = N
     if table.partitioned:
         options += ", hive_partitioning = true, hive_types = {'day': DATE}"
     return f"({empty} UNION ALL BY NAME SELECT * FROM read_parquet([{listed}], {options}))"
+
+
+def is_interrupt(error: BaseException) -> bool:
+    """Whether an error of the engine, or of Arrow reading its answer, only says that the user stopped it."""
+    return "INTERRUPT Error" in str(error)

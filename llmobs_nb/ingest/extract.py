@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..columns import compile_select, fields_of, literal, quote
+from ..engine.duck import is_interrupt
 from ..prices.apply import price
 from ..schema import TABLES
 from ..sources.base import Bad, Format, Head, Input, Record, Shape
@@ -35,6 +36,11 @@ LINE_BYTES = 4 << 20
 BATCH_ROWS = 8_192
 # A result that streams through Arrow gives the engine's errors as Arrow's.
 _ENGINE_ERRORS = (duckdb.Error, pa.ArrowException, OSError)
+
+
+def _told(error: Exception) -> BaseException:
+    """What an engine's error means to whoever reads a file: stopped by the user, or not to be read this way."""
+    return KeyboardInterrupt() if is_interrupt(error) else NotFast(str(error))
 
 
 class NotFast(Exception):
@@ -88,7 +94,7 @@ class Extractor:
                 tally.keep(table, rows.num_rows)
                 yield table, rows
         except _ENGINE_ERRORS as error:
-            raise NotFast(str(error)) from None
+            raise _told(error) from None
 
     def parquet(self, item: Input, head: Head, fmt: Format, tally: Tally) -> Iterator[tuple[str, pa.Table]]:
         """Canonical tables of a Parquet file read by the engine itself; raises NotFast before or between tables."""
@@ -98,7 +104,7 @@ class Extractor:
         try:
             yield from self.relational(relation, head, fmt, item.name, tally)
         except _ENGINE_ERRORS as error:
-            raise NotFast(str(error)) from None
+            raise _told(error) from None
 
     def relational(self, relation: str, head: Head, fmt: Format, file: str, tally: Tally) -> Iterator[tuple[str, pa.Table]]:
         """Canonical tables of rows that the engine already sees (Parquet, a DataFrame), every column given as text.
