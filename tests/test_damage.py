@@ -327,6 +327,12 @@ def test_a_file_of_which_nothing_can_be_kept_is_refused_with_a_word(root, tmp_pa
     assert "\n" not in str(caught.value)
 
 
+def test_a_vendor_that_is_named_reads_what_nobody_recognises(root, tmp_path):
+    (tmp_path / "file").write_bytes(b'[{"id": "cut')
+    with pytest.raises(InputError, match=r"nothing to keep in .*file: not JSON \(1\); check the file"):
+        load(root, tmp_path / "file", format="langfuse")
+
+
 def test_paths_that_are_no_files_are_refused_with_a_word(root, tmp_path):
     with pytest.raises(
         InputError, match=r"path '.*gone\.jsonl' does not exist; name a file, a glob or a folder that holds exports"

@@ -4,6 +4,7 @@ import gzip
 import itertools
 import json
 
+import duckdb
 import pytest
 import storekit
 from hypothesis import HealthCheck, given, settings
@@ -289,3 +290,22 @@ def test_every_layout_gives_the_same_store(tmp_path):
         path.write_text(written(records), encoding="utf-8")
         load(str(tmp_path / f"store{number}"), path)
         assert storekit.content(str(tmp_path / f"store{number}")) == wanted, name
+
+
+def test_a_record_that_the_engine_cannot_take_costs_only_itself(root, tmp_path, monkeypatch):
+    """Whatever the engine trips over is found by halving; its neighbours are kept."""
+    chunk = Extractor._chunk
+
+    def tripping(self, fmt, shape, records, tally):
+        if any(record.data.get("id") in ("o3", "o9") for _, record in records):
+            raise duckdb.ConversionException("a stone\nin the way")
+        return chunk(self, fmt, shape, records, tally)
+
+    monkeypatch.setattr(Extractor, "_chunk", tripping)
+    path = write_lines(tmp_path / "a.jsonl", [*(observation(f"o{n}") for n in range(12)), b"{"])
+    done = load(root, path)
+    assert sorted(r["span_id"] for r in rows(root)) == sorted(f"o{n}" for n in range(12) if n not in (3, 9))
+    assert done.summary().startswith("kept 10 of 13 records; 3 quarantined, first reasons: a value cannot be taken (2)")
+    assert {(r["line"], r["reason"]) for r in rows(root, "quarantine")} >= {
+        (n, "a value cannot be taken: a stone") for n in (4, 10)
+    }

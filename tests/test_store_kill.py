@@ -12,7 +12,7 @@ import duckdb
 import killwriter
 import pytest
 
-LONGEST_SECONDS = 3.0
+STEPS_PER_LIFE = 6
 
 
 @pytest.fixture
@@ -59,12 +59,13 @@ def _read(root: str) -> dict:
 def test_killed_at_any_instant_the_store_is_as_a_finished_step_left_it(tmp_path, writer):
     root = str(tmp_path / "store")
     luck = random.Random(20260105)
-    reached, kills, reads = -1, 0, 0
+    reached, kills, reads, pace = -1, 0, 0, 0.5
     while reached < killwriter.STEPS - 1:
         writer.stdin.write(f"{reached + 1}\n")
         writer.stdin.flush()
         pid = int(writer.stdout.readline())
-        until = time.monotonic() + luck.uniform(0.02, LONGEST_SECONDS)
+        born = time.monotonic()
+        until = born + luck.uniform(0.02, STEPS_PER_LIFE * pace)
         if luck.random() < 0.3:
             acknowledged = _done(tmp_path)
             assert _step_of(_read(root), acknowledged) >= acknowledged
@@ -73,10 +74,12 @@ def test_killed_at_any_instant_the_store_is_as_a_finished_step_left_it(tmp_path,
         with contextlib.suppress(ProcessLookupError):  # the last writer may have ended by itself
             os.kill(pid, signal.SIGKILL)
         assert writer.stdout.readline() == "ended\n"
+        lived = time.monotonic() - born
         kills += 1
         acknowledged = _done(tmp_path)
-        reached = _step_of(killwriter.held(root), acknowledged)
+        before, reached = reached, _step_of(killwriter.held(root), acknowledged)
         assert reached <= acknowledged + 1, "more was done than one step that nobody acknowledged"
+        pace += 0.3 * (lived / (reached - before + 0.5) - pace)  # seconds a step takes on this machine now
     assert killwriter.held(root) == killwriter.expected(killwriter.STEPS - 1)
     assert kills >= 15
     print(f"{killwriter.STEPS} steps, {kills} kills, {reads} reads beside a writer")
