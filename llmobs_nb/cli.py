@@ -40,7 +40,9 @@ def main(argv: list[str] | None = None) -> int:
     except (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError) as error:
         return _fail(UsageError(f"{terminal(error.filename)}: {error.strerror}; check the path and its permissions"), 3)
     except Exception as error:
-        if "INTERRUPT Error" in str(error):  # the engine's own word for Ctrl-C, from wherever it was at work
+        from .engine.duck import is_interrupt
+
+        if is_interrupt(error):
             return _interrupted()
         if os.environ.get("LLMOBS_DEBUG"):
             raise

@@ -19,7 +19,6 @@ ROOMS = {
     "views": 6,
     **dict.fromkeys(("reports", "cli", "__main__", "__init__"), 7),
 }
-# The handle and the report's status page are the two places where a room hands an object's own repr to a lower builder.
 MODULES = sorted(p for p in PACKAGE.rglob("*.py"))
 
 
