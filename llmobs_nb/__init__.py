@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from .columns import Column
     from .observations import Observations, demo, load
     from .observations import open_store as open
+    from .pulling.run import pull
+    from .writeback import push as push
 
 _DOORS = {
     "open": ("observations", "open_store"),
@@ -20,6 +22,8 @@ _DOORS = {
     "demo": ("observations", "demo"),
     "Observations": ("observations", "Observations"),
     "Column": ("columns", "Column"),
+    "pull": ("pulling.run", "pull"),
+    "push": ("writeback", "push"),
     "weekly": ("analyses.weekly", "weekly"),
     "views": ("views", None),
     "reports": ("reports", None),
@@ -27,7 +31,20 @@ _DOORS = {
     "errors": ("errors", None),
 }
 
-__all__ = ["Column", "Observations", "__version__", "demo", "errors", "load", "open", "reports", "schema", "views", "weekly"]
+__all__ = [
+    "Column",
+    "Observations",
+    "__version__",
+    "demo",
+    "errors",
+    "load",
+    "open",
+    "pull",
+    "reports",
+    "schema",
+    "views",
+    "weekly",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -76,6 +76,28 @@ def _parser() -> argparse.ArgumentParser:
     ingest.add_argument("--format", default="auto", help="what the files are; auto looks at them (see: llmobs formats)")
     ingest.add_argument("--mapping", metavar="FILE", help="YAML file that says where your columns stand")
     ingest.add_argument("--prices", metavar="FILE", help="CSV or YAML file of dated prices that go before the public ones")
+    pull = _command(commands, "pull", _pull, "bring traces and scores from a vendor's API into a store")
+    pull.add_argument("vendor", metavar="VENDOR", help="langfuse or langsmith; keys and addresses by their own variables")
+    pull.add_argument("--project", action="append", default=[], metavar="NAME", help="name or id; may be given several times")
+    pull.add_argument(
+        "--io", default="none", help="inputs and outputs of which traces: all, errors, sampled, none (default none)"
+    )
+    pull.add_argument("--full", action="store_true", help="fetch everything again and mark what has vanished at the source")
+    pull.add_argument("--strict", action="store_true", help="exit 1 when something is missing or the source counts more")
+    pull.add_argument("--plan", help="your plan at the vendor, for its rate limits: hobby, core, pro, self-hosted (Langfuse)")
+    pull.add_argument("--key", action="append", default=[], metavar="KEY", help="a metadata key whose values must come whole")
+    push = _command(
+        commands, "push", _push, "send human labels, golden items and queue entries to a vendor; a dry run without --push"
+    )
+    push.add_argument("vendor", metavar="VENDOR", help="langfuse or langsmith; keys and addresses by their own variables")
+    push.add_argument(
+        "--scores", metavar="FILE", help="CSV, JSONL or Parquet file of labels: name, trace_id, value or label, rater_id …"
+    )
+    push.add_argument(
+        "--dataset", nargs=2, metavar=("NAME", "FILE"), help="golden items: input, expected, metadata, trace_id, span_id"
+    )
+    push.add_argument("--queue", nargs=2, metavar=("NAME", "FILE"), help="annotation queue and a file with trace_id")
+    push.add_argument("--push", action="store_true", help="really send; without it only what would go is printed")
     status = _command(commands, "status", _status, "what is in a store, how complete, what is wrong with it")
     status.add_argument("--json", action="store_true", help="one JSON document")
     weekly = _command(commands, "weekly", _weekly, "this week against last week")
@@ -162,6 +184,42 @@ def _ingest(args) -> int:
     rows = ", ".join(f"{n:,} {table}" for table, n in done.tally.kept.items())
     print(f"{terminal(done.summary(), 600)}\n{rows} into {terminal(store)} in {done.seconds:.1f} s")
     return 0
+
+
+def _pull(args) -> int:
+    from .errors import InterruptError
+    from .pulling.run import pull
+
+    asked = {name: getattr(args, name) for name in ("since", "until", "project", "io", "full", "plan", "threads", "tz")}
+    try:
+        pulled = pull(args.vendor, store=args.store, keys=args.key, progress=_progress(args), **asked)
+    except KeyboardInterrupt:
+        raise InterruptError("interrupted; what was fetched is kept, the same command goes on from there") from None
+    for done in pulled:
+        for note in done.notes:
+            _say(args, f"llmobs: note: {terminal(note, 600)}")
+        print("\n".join(done.lines()))
+    unfinished = [done for done in pulled if not done.finished]
+    if args.strict and not all(done.complete for done in pulled):
+        return 1
+    if unfinished:
+        named = ", ".join(terminal(done.project.name, 60) for done in unfinished)
+        raise UsageError(
+            f"the pull of {named} could not be finished; what was fetched is kept, the same command goes on from there"
+        )
+    return 0
+
+
+def _push(args) -> int:
+    from .sources.tables.frames import read_table
+    from .writeback import push
+
+    given = {"scores": read_table(args.scores) if args.scores else None}
+    given["dataset"] = (args.dataset[0], read_table(args.dataset[1])) if args.dataset else None
+    given["queue"] = (args.queue[0], read_table(args.queue[1], column="trace_id")) if args.queue else None
+    done = push(_observations(args), to=args.vendor, dry_run=not args.push, progress=_progress(args), **given)
+    print(done.text())
+    return 1 if done.of("failed") else 0
 
 
 def _status(args) -> int:

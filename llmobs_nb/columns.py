@@ -45,6 +45,7 @@ _READERS = {
     "text": "llm_blank({x})",
     "json": "llm_blank({x})",
     "timestamp": "llm_time({x})",
+    "date": "llm_time({x})::DATE",
     "double": "llm_number({x})",
     "int": "TRY_CAST(round(llm_number({x})) AS BIGINT)",
     "bool": "llm_bool({x})",
@@ -52,7 +53,7 @@ _READERS = {
     "list_double": "llm_numbers({x})",
     "map": "llm_map({x})",
 }
-_NOUNS = {"timestamp": "a time", "double": "a number", "int": "a number"}
+_NOUNS = {"timestamp": "a time", "date": "a day", "double": "a number", "int": "a number"}
 _SCALE_TO_MS = {"s": "1000.0", "ms": "1", "us": "0.001", "ns": "0.000001"}
 
 Path = str | tuple
@@ -179,7 +180,7 @@ def _column_sql(column: Column, kind: str, nested) -> tuple[str, list[str]]:
     reasons = []
     if kind in _NOUNS:
         where = literal(f"{'.'.join(str(k) for k in column.paths[0]) if column.paths else column.name} is not {_NOUNS[kind]}: ")
-        bad = f"llm_time({text})" if kind == "timestamp" else f"TRY_CAST({text} AS DOUBLE)"
+        bad = f"llm_time({text})" if kind in ("timestamp", "date") else f"TRY_CAST({text} AS DOUBLE)"
         reasons.append(f"CASE WHEN {text} IS NOT NULL AND {bad} IS NULL THEN {where} || left({text}, 80) END")
     if column.default is not None:
         value = f"coalesce({value}, {_READERS[kind].format(x=literal(column.default))})"

@@ -4,6 +4,7 @@ LlmobsError
 ├── UsageError            wrong use or unusable input: the command line exits with 3
 │   ├── InputError        a file or a folder that cannot be read or recognised
 │   ├── MappingError      a mapping file or a column declaration that does not fit
+│   ├── SourceError       a vendor's API that refuses, cannot be reached or answers nonsense
 │   └── StoreError        a store that is missing, locked or damaged
 │       └── LockedError   another writer holds the store
 ├── InterruptError        stopped by the user; what was done stays done: exits with 130
@@ -29,6 +30,10 @@ class InputError(UsageError):
 
 class MappingError(UsageError):
     """A mapping file or a column declaration that does not fit."""
+
+
+class SourceError(UsageError):
+    """A vendor's API that refuses, cannot be reached or answers nonsense; never names a key."""
 
 
 class StoreError(UsageError):

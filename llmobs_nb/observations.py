@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TEXTS = ("input", "output", "system_prompt")
+# What goes with its trace into a narrower handle.
+OF_TRACES = (
+    "payloads", "scores", "corrections", "trace_facts", "experiment_items", "queue_items", "comments", "vanished",
+)  # fmt: skip
 _TRACE = "source, project, trace_id"
 _ONE_PER_TRACE = (
     "trace_name", "feature", "tenant_id", "user_id", "user_tier", "session_id", "environment", "release", "locale",
@@ -46,8 +50,8 @@ class Filter:
 class Observations:
     """Spans, scores and the rest of one store, as of the moment it was opened.
 
-    ``query`` runs SQL over the views spans, payloads, scores, corrections, trace_facts, series, prompts, changes and
-    quarantine, and gives an Arrow table; ``sql`` the same as a DataFrame. ``between`` and ``where`` give a narrower handle.
+    ``query`` runs SQL over one view per table of ``lm.schema`` (spans, payloads, scores, prompts, queue_items and so on)
+    and gives an Arrow table; ``sql`` the same as a DataFrame. ``between`` and ``where`` give a narrower handle.
     Reading never blocks a writer; a handle keeps its version until it is opened again.
     """
 
@@ -132,14 +136,22 @@ class Observations:
         condition = self._span_condition()
         if name == "spans":
             return f"{base} WHERE {condition}" if condition else base
-        if not condition or name not in ("payloads", "scores", "corrections", "trace_facts"):
+        if condition and name == "source_totals":
+            return f"{base} WHERE {self._comparable()}"
+        if not condition or name not in OF_TRACES:
             return base
+        dated = self._window("created_at") if "created_at" in TABLES[name] else ""
         if not self._snapshot.files.get("spans"):
-            return f"{base} WHERE {self._window('created_at')}" if name == "scores" and self._window("created_at") else base
-        inside = f"(SELECT trace_id FROM {self._snapshot.relation('spans')} WHERE {condition})"
-        if name != "scores" or not self._window("created_at"):
-            return f"{base} WHERE trace_id IN {inside}"
-        return f"{base} WHERE trace_id IN {inside} OR (trace_id IS NULL AND {self._window('created_at')})"
+            return f"{base} WHERE {dated}" if dated else base
+        inside = f"trace_id IN (SELECT trace_id FROM {self._snapshot.relation('spans')} WHERE {condition})"
+        return f"{base} WHERE {inside} OR (trace_id IS NULL AND {dated})" if dated else f"{base} WHERE {inside}"
+
+    def _comparable(self) -> str:
+        """SQL for the counts of a source that can be compared with what is let through: of spans, on whole days."""
+        since, until = (f"TIMESTAMPTZ {literal(t.isoformat())}" if t else None for t in (self._filter.since, self._filter.until))
+        parts = ["entity = 'spans'", "false" if self._filter.values else None]
+        parts += [f"day >= {since}" if since else None, f"day + 1 <= {until}" if until else None]
+        return " AND ".join(p for p in parts if p)
 
     def _window(self, column: str) -> str:
         parts = []

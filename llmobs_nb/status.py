@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 
 import pyarrow as pa
 
-from . import html, units
+from . import completeness, html, units
 from .columns import literal
-from .schema import MODEL_KINDS, TABLES
+from .schema import MODEL_KINDS, PURPOSES, TABLES
 from .text import terminal
 
 COVERED = (
@@ -38,6 +38,8 @@ _COUNTS = {
     "cache_counted_twice": "count(*) FILTER (WHERE usage_flag = 'cache_counted_twice')",
     "negative_tokens": "count(*) FILTER (WHERE usage_flag = 'negative')",
     "rollups": "count(*) FILTER (WHERE price_reason = 'usage repeats that of its children')",
+    **{purpose: f"count(*) FILTER (WHERE purpose = {literal(purpose)})" for purpose in PURPOSES},
+    "judging_usd": "sum(cost_usd) FILTER (WHERE purpose = 'judging')",
     "recorded_usd": "sum(cost_recorded_usd)",
     "list_usd": "sum(cost_list_usd)",
     "used_usd": "sum(cost_usd)",
@@ -52,6 +54,13 @@ def describe(query: Callable[[str], pa.Table], window: tuple[datetime, datetime]
     }
     sources = query("SELECT source, count(*) AS n FROM spans GROUP BY 1 ORDER BY 2 DESC").to_pylist()
     sources = sources or query("SELECT source, count(*) AS n FROM scores GROUP BY 1 ORDER BY 2 DESC").to_pylist()
+    sources = {r["source"]: r["n"] for r in sources}
+    compared = completeness.compare(query) if tables["source_totals"] else []
+    beside = [
+        *completeness.findings(compared),
+        *(completeness.vanished(query) if tables["vanished"] else ()),
+        *(completeness.survivors(query) if "langsmith" in sources else ()),
+    ]
     return {
         "spans": numbers["spans"],
         "traces": numbers["traces"],
@@ -59,7 +68,7 @@ def describe(query: Callable[[str], pa.Table], window: tuple[datetime, datetime]
         "corrections": tables["corrections"],
         "quarantined": tables["quarantine"],
         "window": {"start": window[0].isoformat() if window else None, "end": window[1].isoformat() if window else None},
-        "sources": {r["source"]: r["n"] for r in sources},
+        "sources": sources,
         "coverage": numbers["coverage"],
         "cost": {
             "recorded_usd": numbers["recorded_usd"],
@@ -70,7 +79,8 @@ def describe(query: Callable[[str], pa.Table], window: tuple[datetime, datetime]
         "tables": {"spans": numbers["spans"], **tables},
         "duplicates_dropped": sum(sum(e.get("duplicates", {}).values()) for e in log),
         "open_spans": numbers["open_spans"],
-        "findings": _findings(query, numbers, tables, window, log),
+        "completeness": compared,
+        "findings": _findings(query, numbers, tables, window, log, beside),
     }
 
 
@@ -84,9 +94,10 @@ def _numbers(query) -> dict:
     return {k: v for k, v in found.items() if not k.startswith("has_")} | {"coverage": coverage}
 
 
-def _findings(query, n: dict, tables: dict, window, log) -> list[dict]:
+def _findings(query, n: dict, tables: dict, window, log, beside: Sequence[tuple]) -> list[dict]:
     """What is wrong with the data, worst first; each with how many rows it touches."""
     out = [
+        *(_finding(*told) for told in beside),
         _finding(
             "warning", n["unpriced"], f"model calls with usage have no price: {_unpriced_models(query) if n['unpriced'] else ''}"
         ),
@@ -115,6 +126,7 @@ def _findings(query, n: dict, tables: dict, window, log) -> list[dict]:
         _finding("warning", n["no_start"], "spans have no start time and stand under 1970-01-01"),
         _finding("info", n["no_usage"], "model calls report no usage and stay unpriced"),
         _finding("info", n["rollups"], "spans repeat the usage of the spans below them and are not counted again"),
+        _no_product(n),
         _gaps_in_time(query, window),
         _finding("info", _strangers(query, tables), "scores point to a trace that is not in the store"),
         _finding(
@@ -144,6 +156,13 @@ def _gap(n: dict) -> dict | None:
     factor = n["gap_recorded"] / n["gap_list"] if n["gap_list"] else float("nan")
     text = f"spans were recorded at a cost that differs from the list price, together {factor:.2f} of it"
     return _finding("warning", n["gap_spans"], text)
+
+
+def _no_product(n: dict) -> dict | None:
+    parts = ", ".join(f"{n[p]:,} {p}" for p in PURPOSES if n[p])
+    cost = f"; judging cost {units.money(n['judging_usd'])}" if n["judging_usd"] else ""
+    text = f"spans are not the product's own traffic and count in no KPI: {parts}{cost}"
+    return _finding("info", sum(n[p] for p in PURPOSES), text)
 
 
 def _unpriced_models(query) -> str:
@@ -211,6 +230,7 @@ def to_text(status: dict, store: str) -> str:
         f"cost       used {_money(status['cost']['used_usd'])}, recorded {_money(status['cost']['recorded_usd'])}, list {_money(status['cost']['list_usd'])}",
         "coverage   " + ", ".join(f"{c} {v:.0%}" for c, v in status["coverage"].items() if v is not None),
     ]
+    lines += [f"{word:<10} {text}" for word, text in completeness.lines(status["completeness"])]
     lines += [f"{f['severity']:<10} {f['text']}" for f in status["findings"]] or ["findings   none"]
     return "\n".join(lines)
 
@@ -234,6 +254,5 @@ def to_html(status: dict, store: str) -> html.Html:
     )
     shares = [(c, html.bar(v, f"{v:.0%}")) for c, v in status["coverage"].items() if v is not None]
     findings = html.bullets([html.join([html.badge(f["severity"]), f" {f['text']}"]) for f in status["findings"]])
-    return html.stack(
-        head, findings, html.details("coverage of the key columns", html.table(shares, ["column", "share of spans"]))
-    )
+    covered = html.details("coverage of the key columns", html.table(shares, ["column", "share of spans"]))
+    return html.stack(head, findings, *completeness.tables(status["completeness"]), covered)

@@ -202,13 +202,14 @@ def test_ctrl_c_is_exit_130_and_keeps_nothing(tmp_path):
         [sys.executable, "-m", "llmobs_nb", "ingest", str(big), "--store", str(store)], stderr=subprocess.PIPE, cwd=ROOT
     )
     deadline = time.monotonic() + 60
-    while not list(store.glob("spans/day=*/*.parquet")) and child.poll() is None and time.monotonic() < deadline:
+    while not list(store.glob("payloads/day=*/*.parquet")) and child.poll() is None and time.monotonic() < deadline:
         time.sleep(0.01)
     child.send_signal(signal.SIGINT)
     try:
         _, err = child.communicate(timeout=60)
     finally:
         child.kill()
+        child.communicate()
     assert child.returncode == 130
     assert b"interrupted; nothing half done is kept, run the same command again" in err
     assert not list(store.rglob("*.parquet"))
@@ -232,3 +233,30 @@ def test_a_folder_of_strangers_only_is_exit_3(capsys, tmp_path):
     code, _, err = run(capsys, "ingest", tmp_path, "--store", tmp_path / "s")
     assert code == 3
     assert "none of 2 files can be read, first: file" in err
+
+
+def test_push_is_a_dry_run_until_it_is_told_to_push(capsys, lines, tmp_path):
+    run(capsys, "ingest", lines, "--store", tmp_path / "s", "--quiet")
+    labels = tmp_path / "labels.csv"
+    labels.write_text("name,trace_id,value,rater_id\nhelpful,t1,1,r-7\n")
+    code, out, _ = run(capsys, "push", "langfuse", "--store", tmp_path / "s", "--scores", labels)
+    assert code == 0
+    assert out.startswith("dry run, nothing was sent to Langfuse: 1 would go")
+    assert "to send it: --push" in out
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("labels.txt", "x", "ends with none of .csv, .jsonl, .parquet; save the table as one of them"),
+        ("labels.jsonl", '{"name": \n}', "cannot be read as .jsonl"),
+        ("queue.csv", "id\n1\n", "has no column 'trace_id', only id; name it so"),
+    ],
+)
+def test_a_table_to_push_that_cannot_be_read_is_exit_3(capsys, lines, tmp_path, name, text, said):
+    run(capsys, "ingest", lines, "--store", tmp_path / "s", "--quiet")
+    (tmp_path / name).write_text(text)
+    asked = ["--queue", "q", tmp_path / name] if name.startswith("queue") else ["--scores", tmp_path / name]
+    code, _, err = run(capsys, "push", "langfuse", "--store", tmp_path / "s", *asked)
+    assert code == 3
+    assert said in err

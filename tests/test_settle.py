@@ -1,6 +1,7 @@
 """Settling: what a trace says of itself reaches its spans, and usage that is reported twice is counted once."""
 
 import itertools
+import time
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -61,6 +62,20 @@ def test_without_a_root_the_first_span_that_knows_tells_the_rest(root):
 def test_of_equal_starts_the_smaller_id_tells(root):
     put(root, spans=[span("x", user_id="x"), span("a", user_id="a"), span("z")])
     assert column(root, "user_id") == {"a": "a", "x": "x", "z": "a"}
+
+
+def test_a_judge_inside_a_trace_of_the_product_makes_no_judge_of_the_rest(root):
+    spans = [
+        span("root"),
+        span("judge", parent_id="root", purpose="judging"),
+        span("after", parent_id="root", start_time=at(5)),
+        span("orphan", trace_id="t2", parent_id="gone", purpose="judging"),
+        span("other", trace_id="t2", parent_id="gone", start_time=at(5)),
+        span("late", trace_id="t3", parent_id="gone"),
+    ]
+    put(root, spans=spans, trace_facts=[fact(trace_id="t3", purpose="experiment")])
+    found = {"root": None, "judge": "judging", "after": None, "orphan": "judging", "other": None, "late": "experiment"}
+    assert column(root, "purpose") == found
 
 
 def test_an_inherited_value_follows_a_newer_root_and_an_own_one_stays(root):
@@ -326,3 +341,23 @@ def test_through_the_readers_an_agents_usage_is_counted_once(root, tmp_path):
     load(root, write_lines(tmp_path / "b.jsonl", calls))
     assert column(root, "cost_usd") == {"agent": None, "c1": 0.15, "c2": 0.15}
     assert column(root, "user_id") == {"agent": "u", "c1": "u", "c2": "u"}
+
+
+# Size
+
+
+def test_a_trace_of_many_thousand_spans_settles_at_once(root):
+    """Joins that pair the spans of a trace with each other took minutes here, and the recursive query would not be stopped."""
+    calls = [llm(f"s{n}", 10, 1, 0.01, parent_id=f"step{n % 50}") for n in range(15_000)]
+    steps = [span(f"step{n}", kind="chain", parent_id="root", tokens_in=3000, tokens_out=300) for n in range(50)]
+    began = time.monotonic()
+    put(root, spans=[span("root", kind="chain", tokens_in=150_000, tokens_out=15_000), *steps, *calls])
+    assert total(root) == pytest.approx(150)
+    assert {s for s, tokens in column(root, "tokens_in").items() if tokens is None} == {"root", *(f"step{n}" for n in range(50))}
+    assert time.monotonic() - began < 30
+
+
+def test_a_chain_of_calls_inside_calls_is_followed_to_its_end(root):
+    chain = [span(f"s{n:03}", parent_id=f"s{n - 1:03}" if n else None, tokens_in=7, tokens_out=1) for n in range(120)]
+    put(root, spans=[*chain, llm("leaf", 7, 1, 0.5, parent_id="s119")])
+    assert {s for s, tokens in column(root, "tokens_in").items() if tokens is not None} == {"leaf"}

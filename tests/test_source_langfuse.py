@@ -12,6 +12,7 @@ from rows import derived, extracted, shared
 
 import llmobs_nb as lm
 from llmobs_nb.sources.langfuse.export import shape_of
+from llmobs_nb.sources.langfuse.records import score as langfuse_score
 
 UTC = dt.UTC
 
@@ -84,20 +85,16 @@ class TestRealExports:
         reasons = obs.sql("SELECT reason FROM quarantine ORDER BY reason")["reason"]
         assert [r.split(": ")[1] for r in reasons] == sorted(
             [
-                "a score config",
                 "an annotation queue",
-                "an annotation queue item",
-                "a comment",
                 "an experiment",
-                "an experiment item",
                 "a row of metrics",
                 "a dataset",
-                "a dataset item",
                 "a list of prompt versions",
-                "a model price",
             ]
         )
-        kept = 1 + 5 + 1
+        others = ("score_configs", "queue_items", "comments", "experiment_items", "dataset_items", "source_prices")
+        assert [obs.query(f"SELECT count(*) AS n FROM {t}")["n"][0].as_py() for t in others] == [1] * 6
+        kept = 1 + 5 + 1 + 6
         assert kept + len(reasons) == sum(len(v["data"]) for v in document.values())
 
 
@@ -204,7 +201,7 @@ class TestShapes:
             ({"id": "t", "timestamp": "x", "bookmarked": False}, "trace"),
             ({"trace": {"id": "t"}}, "document"),
             ({"id": "c", "name": "quality", "dataType": "CATEGORICAL", "categories": []}, "other"),
-            (ROW | {"experimentItemId": "i"}, "other"),
+            (ROW | {"experimentItemId": "i"}, "experiment_item"),
             ({}, "other"),
         ],
     )
@@ -668,3 +665,27 @@ def _finite(value):
     if isinstance(value, list):
         return [_finite(v) for v in value]
     return {k: _finite(v) for k, v in value.items()} if isinstance(value, dict) else value
+
+
+def test_a_score_that_tells_of_its_trace_is_a_score():
+    row = {
+        "id": "s1",
+        "traceId": "t1",
+        "name": "helpful",
+        "value": 1,
+        "dataType": "NUMERIC",
+        "trace": {"userId": "u1", "tags": []},
+    }
+    assert shape_of(row) == "score"
+
+
+def test_a_label_that_we_pushed_comes_back_with_who_judged():
+    def rater(**changes):
+        row = SCORE | {"source": "API", "authorUserId": None} | changes
+        (told,) = derived(SHAPES["score"], langfuse_score(row))["scores"]
+        return told["rater"], told.get("rater_id")
+
+    assert rater(metadata={"rater": "human", "rater_id": "r-7"}) == ("human", "r-7")
+    assert rater(metadata={}) == ("unknown", None)
+    assert rater(metadata={"rater": "<b>"}) == ("unknown", None)
+    assert rater(source="EVAL", metadata={"rater": "human"})[0] == "judge"

@@ -505,6 +505,12 @@ def test_who_judged(tmp_path, source, rater):
     assert row["rater_word"] == (source or {}).get("type")
 
 
+def test_a_label_that_we_pushed_comes_back_with_who_judged(tmp_path):
+    source = {"type": "api", "metadata": {"rater": "human", "rater_id": "r-7"}, "user_id": "whose-key"}
+    (row,) = scored(tmp_path, feedback(feedback_source=source))["scores"]
+    assert (row["rater"], row["rater_id"]) == ("human", "r-7")
+
+
 def test_feedback_row_becomes_a_score_of_its_run(tmp_path):
     (row,) = scored(tmp_path, feedback(feedback_source={"type": "auto_eval", "metadata": {"__run": {"run_id": "judge-run"}}}))[
         "scores"
@@ -562,6 +568,23 @@ def test_corrected_answer_is_a_correction_and_not_a_score(tmp_path):
         "u1",
     )
     assert [r["score_id"] for r in tables["scores"]] == ["fb-2"]
+
+
+def test_feedback_stands_in_the_project_by_its_id_as_runs_do_and_by_its_name_where_that_is_all(tmp_path):
+    row = {"id": "f", "key": "k", "score": 1, "run_id": "r", "session_id": "p-1", "created_at": "2026-11-20T10:00:00"}
+    path = tmp_path / "f.json"
+    path.write_text(
+        json.dumps(
+            [
+                row | {"session_name": "bot"},
+                row | {"id": "g", "session_id": None, "session_name": "bot", "correction": {"a": "right"}},
+            ]
+        )
+    )
+    _, tables, bads = draft(path)
+    assert [r["project"] for r in tables["scores"]] == ["p-1", "bot"]
+    assert [r["project"] for r in tables["corrections"]] == ["bot"]
+    assert bads == []
 
 
 def test_feedback_on_a_thread_and_on_a_project(tmp_path):
@@ -685,3 +708,8 @@ def test_hostile_values_reach_the_columns_or_the_quarantine():
     rows = mapped(export.SHAPES["run"], [f.data for f in found if not isinstance(f, Bad)])
     assert all(r["_reason"] is None or "is not a" in r["_reason"] for r in rows)
     assert all(r["trace_id"] and r["span_id"] for r in rows)
+
+
+@pytest.mark.parametrize("inputs", [None, {}])
+def test_a_model_run_whose_inputs_were_not_fetched_has_no_input(tmp_path, inputs):
+    assert one(tmp_path, v1(inputs=inputs))["input"] is None

@@ -73,6 +73,13 @@ def test_usage_on_an_agent_above_its_calls_is_counted_once(tmp_path):
     assert told["cost"]["used_usd"] == pytest.approx(CLEAN)
 
 
+def test_what_is_not_the_products_own_traffic_is_told_with_the_cost_of_judging(tmp_path):
+    judges = [span(n, purpose="judging", cost_recorded_usd=CLEAN) for n in (1, 2)]
+    told = status(tmp_path, *judges, span(3, purpose="experiment"), span(4))
+    assert found(told, "count in no KPI: 2 judging, 1 experiment; judging cost $0.000700") == 3
+    assert found(told, "platform") == 0
+
+
 def test_a_gap_in_time_is_named_with_its_first_day(tmp_path):
     told = status(
         tmp_path,

@@ -537,6 +537,17 @@ def test_no_store_is_named_with_the_cure(root):
 MARK = "marker-of-the-erased-9f3b"
 
 
+def _around(trace: str, told: dict) -> list[dict]:
+    """What a source keeps beside the traffic of a user: two comments, an item of a queue, a dataset and an experiment."""
+    return [
+        {"id": f"c1-{trace}", "objectType": "OBSERVATION", "objectId": f"{trace}-1", "content": told["userId"]},
+        {"id": f"c2-{trace}", "objectType": "SESSION", "objectId": told["sessionId"], "content": told["userId"]},
+        {"id": f"q-{trace}", "queueId": "q", "objectType": "TRACE", "objectId": trace},
+        {"id": f"d-{trace}", "datasetId": "d", "expectedOutput": told["userId"], "sourceTraceId": trace},
+        {"id": f"e-{trace}", "datasetRunId": "r", "datasetItemId": f"d-{trace}", "traceId": trace},
+    ]
+
+
 def _two_users(root, tmp_path) -> None:
     """A store in which one user left traces in every table, some overwritten, some joined, some orphaned; and another user."""
     gone = {"userId": MARK, "traceId": f"t-{MARK}", "sessionId": f"s-{MARK}"}
@@ -569,6 +580,7 @@ def _two_users(root, tmp_path) -> None:
                     **update,
                     "sessionId": told["sessionId"],
                 },
+                *_around(trace, told),
                 f'{{"broken {round_}": "{told["userId"]}"'.encode(),
             ]
         load(root, write_lines(tmp_path / f"{round_}.jsonl", records))
@@ -583,9 +595,9 @@ def test_an_erased_one_is_in_no_file_any_more(root, tmp_path, monkeypatch, where
     others = {name: [r for r in found if MARK not in repr(r)] for name, found in storekit.content(root).items()}
     assert holding(root, MARK)
     counts = observations.open_store(root).erase(**where)
-    assert counts == {"payloads": 4, "scores": 6, "corrections": 3, "trace_facts": 1, "quarantine": 3, "spans": 4} | (
-        {"quarantine": 0} if "user_id" not in where else {}
-    )
+    traffic = {"payloads": 4, "scores": 6, "corrections": 3, "trace_facts": 1, "spans": 4}
+    pulled = {"dataset_items": 1, "experiment_items": 1, "queue_items": 1, "comments": 2, "vanished": 0}
+    assert counts == traffic | pulled | {"quarantine": 3 if "user_id" in where else 0}
     left = holding(root, MARK)
     assert [f for f in left if "/quarantine/" not in f] == []
     assert bool(left) == ("user_id" not in where)

@@ -292,9 +292,34 @@ def test_without_a_complete_week_the_last_seven_days_stand_in():
     assert len(result.daily) == 14
 
 
+def test_only_the_products_own_traffic_counts(quiet, result):
+    spans, scores = quiet
+    at = MONDAY + 36 * DAY
+    others = [
+        span(f"x{n}", at + n * timedelta(minutes=1), ms=1e6, purpose=purpose, cost_usd=9.0, status="error", error_class="other",
+             kind="llm", tokens_in=10**6, user_id=f"x{n}", feature="judge", ttft_ms=9e4)
+        for n, purpose in enumerate(("judging", "experiment", "platform"))
+    ]  # fmt: skip
+    later = span("x-last", MONDAY + 44 * DAY, purpose="judging")
+    mixed = weekly(Store([*spans, *others, later], scores))
+    pd.testing.assert_frame_equal(mixed.kpis, result.kpis)
+    pd.testing.assert_frame_equal(mixed.cost, result.cost)
+    assert mixed.json()["new_error_classes"] == result.json()["new_error_classes"]
+    assert mixed.reading_list == result.reading_list
+    assert [f.count for f in mixed.findings if "judging, experiments or the platform" in f.text] == [3]
+    assert not any("judging" in f.text for f in result.findings)
+
+
+def test_scores_of_an_experiment_stay_on_the_day_of_its_trace():
+    spans, scores = traffic(weeks=2)
+    extra = [span("x", MONDAY + 8 * DAY, purpose="experiment")], [score("x", 1.0, name="only", at=MONDAY + 13 * DAY)]
+    found = weekly(Store([*spans, *extra[0]], [*scores, *extra[1]]), week="2026-W42").quality
+    assert found[found["score"] == "only"]["day"].tolist() == [(MONDAY + 8 * DAY).date()]
+
+
 def test_an_empty_store_says_so():
     result = weekly(Store())
-    assert result.headline == "The store holds no spans and no scores: there is nothing to review."
+    assert result.headline == "The store holds no spans of the product and no scores: there is nothing to review."
     assert (result.week.label, result.against.label) == ("no week", "no week")
     assert len(result.kpis) == 0 and "this_value" in result.kpis and result.reading_list == ()
     json.dumps([result.json(), result.claims()], allow_nan=False)

@@ -35,9 +35,9 @@ def rows(obs, sql: str) -> list[dict]:
 
 
 def data_range(obs) -> tuple[datetime | None, datetime | None]:
-    """First and last start of a span; of a judgement, where there are no spans."""
+    """First and last start of a span of the product; of a judgement, where there are no spans."""
     for sql in (
-        "SELECT min(start_time) AS a, max(start_time) AS b FROM spans",
+        "SELECT min(start_time) AS a, max(start_time) AS b FROM spans WHERE purpose IS NULL",
         "SELECT min(created_at) AS a, max(created_at) AS b FROM scores",
     ):
         (row,) = rows(obs, sql)
@@ -47,8 +47,8 @@ def data_range(obs) -> tuple[datetime | None, datetime | None]:
 
 
 def last_start_before(obs, at: datetime) -> datetime | None:
-    """The last start of a span before a moment; the last judgement, where there are no spans before it."""
-    for table, time in (("spans", "start_time"), ("scores", "created_at")):
+    """The last start of a span of the product before a moment; the last judgement, where there are no spans before it."""
+    for table, time in (("(SELECT * FROM spans WHERE purpose IS NULL) s", "start_time"), ("scores", "created_at")):
         (row,) = rows(obs, f"SELECT max({time}) AS latest FROM {table} WHERE {time} < {_time(at)}")
         if row["latest"] is not None:
             return row["latest"]
@@ -223,9 +223,14 @@ def score_exemplars(obs, plan: Plan) -> dict[tuple[str, str], tuple[list[str], l
 
 
 def gaps(obs, plan: Plan) -> dict:
-    """What the numbers of this week leave out: model calls without a price, scores without a number, score names in all."""
+    """What the numbers of this week leave out: model calls without a price, scores without a number, spans of no product.
+
+    ``names`` is how many score names there are in all.
+    """
+    week = f"start_time >= {_time(plan.week.start)} AND start_time < {_time(plan.week.end)}"
     sql = f"""SELECT (SELECT count(*) FROM spans WHERE {_scan(plan)} AND kind = 'llm' AND tokens_in IS NOT NULL
-        AND cost_usd IS NULL AND start_time >= {_time(plan.week.start)} AND start_time < {_time(plan.week.end)}) AS unpriced,
+        AND cost_usd IS NULL AND {week}) AS unpriced,
+      (SELECT count(*) FROM spans WHERE {_days(plan)} AND purpose IS NOT NULL AND {week}) AS other,
       (SELECT count(*) FROM scores WHERE value IS NULL) AS worded,
       (SELECT count(DISTINCT concat(name, ' ', coalesce(rater, 'unknown'))) FROM scores WHERE value IS NOT NULL) AS names"""
     return rows(obs, sql)[0]
@@ -312,6 +317,11 @@ def _moments(row: Mapping, i: int) -> Moments:
 
 
 def _scan(plan: Plan) -> str:
+    """The spans of the product's own traffic on the days of the plan."""
+    return f"{_days(plan)} AND purpose IS NULL"
+
+
+def _days(plan: Plan) -> str:
     return (
         "(" + " OR ".join(f"day BETWEEN DATE '{a - PAD:%Y-%m-%d}' AND DATE '{b + PAD:%Y-%m-%d}'" for a, b in plan.ranges()) + ")"
     )

@@ -90,7 +90,7 @@ def weekly(obs, *, week=None, against=None, tz: str = "UTC", where: Mapping | No
     earlier = _choose_against(window, against, tz)
     if first is None:
         earlier = earlier if week or against else replace(earlier, label="no week")
-        text = "The store holds no spans and no scores: there is nothing to review."
+        text = "The store holds no spans of the product and no scores: there is nothing to review."
         empty = (Finding("warning", text, 0),)
         return WeeklyResult(name="weekly", headline=text, parameters=asked, findings=empty, week=window, against=earlier,
                             provenance=_provenance(obs, window, began))  # fmt: skip
@@ -274,6 +274,7 @@ def _findings(obs, plan: Plan, daily: Mapping[int, Mapping]) -> list[Finding]:
     told = (
         (reached < 4, "info", f"the data reach back {reached} of the 4 baseline weeks", reached),
         (unpriced, "warning", f"llm calls of the week without a cost, left out of the sums: {unpriced:,}", unpriced),
+        (gaps["other"], "info", f"spans of judging, experiments or the platform, left out: {gaps['other']:,}", gaps["other"]),
         (worded, "info", f"scores with a label and no number, left out of the means: {worded:,}", worded),
         (names > most, "info", f"of {names:,} scores the {most} most frequent are reviewed", names),
     )

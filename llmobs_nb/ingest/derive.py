@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ..columns import literal, quote
-from ..schema import ERROR_CLASSES, KINDS, RATERS, TABLES, draft_fields
+from ..schema import ERROR_CLASSES, KINDS, PURPOSES, RATERS, TABLES, draft_fields
 
 MACROS = r"""
 CREATE OR REPLACE MACRO llm_error_class(text, kind) AS list_transform([text], lambda t: CASE
@@ -92,7 +92,7 @@ def _spans(typed: str, drafted: Mapping[str, str], passing: Sequence[str]) -> st
 
 
 def _span_words() -> list[str]:
-    kinds = ", ".join(literal(k) for k in KINDS)
+    kinds, purposes = (", ".join(literal(k) for k in known) for known in (KINDS, PURPOSES))
     words = [
         f"CASE WHEN lower(kind) IN ({kinds}) THEN lower(kind)"
         " WHEN kind IS NULL AND (model IS NOT NULL OR model_requested IS NOT NULL OR tokens_in IS NOT NULL) THEN 'llm'"
@@ -101,6 +101,7 @@ def _span_words() -> list[str]:
         " WHEN status IS NOT NULL THEN 'ok' WHEN error_class IS NOT NULL OR error_type IS NOT NULL THEN 'error'"
         " WHEN lower(finish_reason) IN ('error', 'failed') THEN 'error' ELSE 'ok' END AS status",
         "coalesce(project, '') AS project",
+        f"CASE WHEN lower(purpose) IN ({purposes}) THEN lower(purpose) END AS purpose",
         "llm_finish(finish_reason) AS finish_reason",
         "CASE WHEN len(map_keys(metadata)) = 0 THEN NULL ELSE metadata END AS metadata",
         "CASE WHEN len(tags) = 0 THEN NULL ELSE tags END AS tags",
@@ -193,23 +194,15 @@ def _scores(typed: str, drafted: Mapping[str, str], passing: Sequence[str], rate
     return f"SELECT {', '.join(columns)}, {reason} AS _reason FROM {typed}"
 
 
-_REQUIRED = {
-    "trace_facts": ("trace_id",),
-    "corrections": ("correction_id",),
-    "series": ("name", "time", "value"),
-    "prompts": ("name", "version"),
-    "changes": ("at",),
-}
-
-
 def _others(table: str, typed: str, drafted: Mapping[str, str], passing: Sequence[str]) -> str:
     declared = TABLES[table]
     made = {"project": "coalesce(project, '')"} if "project" in declared else {}
     if "updated_at" in declared:
-        other = "created_at" if "created_at" in declared else "start_time"
-        made["updated_at"] = f"coalesce(updated_at, {other})"
+        others = [c for c in ("created_at", "start_time") if c in declared]
+        made["updated_at"] = f"coalesce({', '.join(['updated_at', *others])})"
     columns = [f"{made.get(n, quote(n))} AS {quote(n)}" for n in declared.names]
     columns += [quote(n) for n in (*extras(table, drafted), *passing)]
-    cases = " ".join(f"WHEN {quote(c)} IS NULL THEN {literal(f'no {c}')}" for c in _REQUIRED.get(table, ()))
-    reason = f"coalesce(_reason, CASE {cases} END)" if cases else "_reason"
+    required = [f.name for f in declared if not f.nullable and f.name not in ("source", "project")]
+    cases = " ".join(f"WHEN {quote(c)} IS NULL THEN {literal(f'no {c}')}" for c in required)
+    reason = f"coalesce(_reason, CASE {cases} END)"
     return f"SELECT {', '.join(columns)}, {reason} AS _reason FROM {typed}"

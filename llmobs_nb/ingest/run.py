@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Mapping as Mapped
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -79,23 +80,25 @@ def ingest(
     paths: Sequence[str | os.PathLike],
     store: Store,
     *,
-    format: str = "auto",
+    format: str | Mapped[str, str] = "auto",
     mapping=None,
     prices=None,
     frames: Iterable[tuple[str, object]] = (),
+    notes: Sequence[str] = (),
     memory: str = "600MB",
     threads: int | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Ingested:
     """Read files, folders, globs and DataFrames into the store; one commit, so an interrupted run changes nothing.
 
-    ``frames`` are (table, DataFrame) pairs. ``mapping`` is a dict, a YAML file or a Mapping; ``prices`` a table of dated
+    ``format`` is one for all, or a mapping of path to format. ``frames`` are (table, DataFrame) pairs; ``notes`` are kept with
+    those of the files. ``mapping`` is a dict, a YAML file or a Mapping; ``prices`` a table of dated
     overrides. Raises InputError when not one record can be kept, a path is missing or a format is not known.
     """
     began = time.monotonic()
     told = read_mapping(mapping) if mapping is not None else None
     book = prices if isinstance(prices, PriceBook) else PriceBook(prices)
-    out = Ingested()
+    out = Ingested(notes=list(dict.fromkeys(notes)))
     inputs, strangers = _recognised(expand(paths, note=out.note), format, told) if paths else ([], [])
     frames = list(frames)
     extra = _extra(told)
@@ -136,7 +139,7 @@ def ingest(
 
 
 def _recognised(
-    items: list[Input], wanted: str, told: Mapping | None
+    items: list[Input], wanted: str | Mapped[str, str], told: Mapping | None
 ) -> tuple[list[tuple[Input, Head, Format]], list[tuple[Input, str]]]:
     """Inputs with their formats; and those, only found on the way, of which nothing can be read, with the reason."""
     known, strangers = [], []
@@ -144,7 +147,7 @@ def _recognised(
         try:
             head = registry.head_of(item)
             if head.layout != "empty" or len(items) == 1:
-                known.append((item, head, _format(item, head, wanted, told)))
+                known.append((item, head, _format(item, head, wanted if isinstance(wanted, str) else wanted[item.path], told)))
         except InputError as error:
             if item.named or len(items) == 1:
                 raise

@@ -14,9 +14,13 @@ from ..engine.duck import parquet
 from ..schema import MODEL_KINDS, SPANS
 from .stage import Stager
 
-INHERITED = ("trace_name", "user_id", "session_id", "tenant_id", "user_tier", "environment", "release", "feature", "locale")
+INHERITED = (
+    "trace_name", "user_id", "session_id", "tenant_id", "user_tier", "environment", "purpose", "release", "feature", "locale",
+)  # fmt: skip
+# Missing, these say something too: a judge inside a trace of the product makes no judge of the rest.
+ONLY_FROM_ROOT = ("purpose",)
 # Column <- what a trace that stands apart from its spans says of it, over trace_facts.
-FROM_FACTS = {c: c for c in ("trace_name", "user_id", "session_id", "environment", "release")} | {
+FROM_FACTS = {c: c for c in ("trace_name", "user_id", "session_id", "environment", "purpose", "release")} | {
     "feature": "metadata['feature']",
     "tenant_id": "coalesce(metadata['tenant_id'], metadata['tenant'])",
     "user_tier": "coalesce(metadata['user_tier'], metadata['tier'])",
@@ -25,6 +29,7 @@ FROM_FACTS = {c: c for c in ("trace_name", "user_id", "session_id", "environment
 TOKENS = ("tokens_in", "tokens_out", "tokens_cache_read", "tokens_cache_write", "tokens_reasoning")
 COSTS = ("cost_recorded_usd", "cost_list_usd", "cost_usd")
 ROLLED = (*TOKENS, *COSTS, "cost_source", "price_reason")
+DEEPEST = 500
 REPEATS = "usage repeats that of its children"
 _TRACE = "source, project, trace_id"
 _OVERRULED = {"cost_source": literal("none"), "price_reason": literal(REPEATS)}
@@ -102,9 +107,8 @@ def _inheritance(con) -> None:
         q = quote(c)
         first = f"arg_min(s.{q}, (coalesce(s.start_time, TIMESTAMPTZ '2200-01-01'), s.span_id))"
         fact = f"any_value(f.{q}), " if c in FROM_FACTS else ""
-        picks.append(
-            f"coalesce({fact}{first} FILTER (WHERE s.is_root AND s.{q} IS NOT NULL), {first} FILTER (WHERE s.{q} IS NOT NULL)) AS {q}"
-        )
+        anyone = "" if c in ONLY_FROM_ROOT else f", {first} FILTER (WHERE s.{q} IS NOT NULL)"
+        picks.append(f"coalesce({fact}{first} FILTER (WHERE s.is_root AND s.{q} IS NOT NULL){anyone}) AS {q}")
     con.execute(f"""CREATE OR REPLACE TEMP TABLE trace_values AS
         SELECT {_TRACE}, {", ".join(picks)} FROM touched_spans s SEMI JOIN needy USING ({_TRACE})
         LEFT JOIN facts f USING ({_TRACE}) GROUP BY {_TRACE}""")
@@ -117,29 +121,46 @@ def _rollups(con) -> None:
     (its cost, where it reports no tokens) equal those of one span below it, or their sum within one per cent: a call inside
     a call may be a real one. Of spans that stand above each other in a circle, the last by id is taken as the lowest.
     """
-    used = " OR ".join(f"{quote(c)} IS NOT NULL" for c in (*TOKENS, *COSTS))
-    con.execute(f"CREATE OR REPLACE TEMP VIEW users AS SELECT * FROM touched_spans WHERE {used}")
-    con.execute("""CREATE OR REPLACE TEMP TABLE nested AS SELECT DISTINCT u.source, u.project, u.trace_id FROM users u
-        JOIN touched_spans c ON c.source = u.source AND c.project = u.project AND c.trace_id = u.trace_id AND c.parent_id = u.span_id""")
+    _lineage(con)
     models = ", ".join(literal(k) for k in MODEL_KINDS)
     total = "(coalesce({0}.tokens_in, 0) + coalesce({0}.tokens_out, 0))"
     near = "abs(sum({1}) - any_value({0})) <= 0.01 * any_value({0})"
     silent = "any_value(coalesce(a.tokens_in, a.tokens_out)) IS NULL"
+    con.execute("""CREATE OR REPLACE TEMP TABLE pairs AS SELECT u.above AS upper, u.origin AS lower, w.origin IS NOT NULL AS circle
+        FROM up u JOIN node n ON n.n = u.above AND n.used LEFT JOIN up w ON w.origin = u.above AND w.above = u.origin
+        WHERE u.above <> u.origin""")
     con.execute(f"""CREATE OR REPLACE TEMP TABLE rollups AS
-        WITH RECURSIVE node AS MATERIALIZED (SELECT {_TRACE}, span_id, parent_id FROM touched_spans SEMI JOIN nested USING ({_TRACE})),
-          up AS (SELECT {_TRACE}, span_id AS origin, parent_id AS above FROM users SEMI JOIN nested USING ({_TRACE}) WHERE parent_id IS NOT NULL
-            UNION SELECT u.source, u.project, u.trace_id, u.origin, n.parent_id FROM up u JOIN node n
-              ON n.source = u.source AND n.project = u.project AND n.trace_id = u.trace_id AND n.span_id = u.above WHERE n.parent_id IS NOT NULL)
-        SELECT a.source, a.project, a.trace_id, a.span_id FROM up
-          JOIN users a ON a.source = up.source AND a.project = up.project AND a.trace_id = up.trace_id AND a.span_id = up.above
-          JOIN users d ON d.source = up.source AND d.project = up.project AND d.trace_id = up.trace_id AND d.span_id = up.origin
-        WHERE a.span_id <> d.span_id AND NOT (a.span_id > d.span_id AND EXISTS (SELECT 1 FROM up w WHERE w.source = a.source
-          AND w.project = a.project AND w.trace_id = a.trace_id AND w.origin = a.span_id AND w.above = d.span_id))
+        SELECT a.source, a.project, a.trace_id, a.span_id FROM pairs p JOIN node a ON a.n = p.upper JOIN node d ON d.n = p.lower
+        WHERE NOT (p.circle AND a.span_id > d.span_id)
         GROUP BY ALL
         HAVING NOT any_value(a.kind) IN ({models})
           OR bool_or(a.tokens_in = d.tokens_in AND a.tokens_out = d.tokens_out)
           OR NOT {silent} AND {near.format(total.format("a"), total.format("d"))}
           OR {silent} AND {near.format("a.cost_usd", "d.cost_usd")}""")
+
+
+def _lineage(con) -> None:
+    """Temp tables ``node``, the spans of traces in which something with usage stands above another span, numbered, and
+    ``up``: which of them (``above``) stands above which that has usage (``origin``).
+
+    One statement per level, over numbers: a recursive query of the engine neither stops for Ctrl-C nor keeps to the order of
+    joins that a trace of many thousand spans needs. Levels above the ``DEEPEST``-th are not looked at.
+    """
+    used = " OR ".join(f"{quote(c)} IS NOT NULL" for c in (*TOKENS, *COSTS))
+    same = "p.source = c.source AND p.project = c.project AND p.trace_id = c.trace_id AND p.span_id = c.parent_id"
+    con.execute(f"""CREATE OR REPLACE TEMP TABLE nested AS SELECT DISTINCT p.source, p.project, p.trace_id
+        FROM (SELECT {_TRACE}, span_id FROM touched_spans WHERE {used}) p JOIN touched_spans c ON {same}""")
+    con.execute(f"""CREATE OR REPLACE TEMP TABLE node AS SELECT row_number() OVER () AS n, {_TRACE}, span_id, parent_id, kind,
+        {", ".join((*TOKENS, *COSTS))}, ({used}) AS used FROM touched_spans SEMI JOIN nested USING ({_TRACE})""")
+    con.execute(f"CREATE OR REPLACE TEMP TABLE edge AS SELECT c.n, p.n AS above, c.used FROM node c JOIN node p ON {same}")
+    con.execute("CREATE OR REPLACE TEMP TABLE up AS SELECT n AS origin, above FROM edge WHERE used")
+    con.execute("CREATE OR REPLACE TEMP TABLE front AS FROM up")
+    for _ in range(DEEPEST):
+        con.execute("""CREATE OR REPLACE TEMP TABLE front AS SELECT DISTINCT f.origin, e.above FROM front f
+            JOIN edge e ON e.n = f.above ANTI JOIN up ON up.origin = f.origin AND up.above = e.above""")
+        if not con.sql("SELECT count(*) FROM front").fetchall()[0][0]:
+            return
+        con.execute("INSERT INTO up FROM front")
 
 
 def _changed_sql() -> str:

@@ -45,7 +45,8 @@ class Stager:
 
     def schema(self, name: str) -> pa.Schema:
         extra = [pa.field(n, ARROW[t]) for n, t in self.extra.get(name, {}).items()]
-        return pa.schema([f for f in (*TABLES[name].arrow(), *extra) if f.name != "day"])
+        partition = "day" if TABLES[name].partitioned else None
+        return pa.schema([f for f in (*TABLES[name].arrow(), *extra) if f.name != partition])
 
     def write(self, name: str, rows: pa.Table) -> None:
         """Take rows of table ``name``; columns the table does not know are left out, missing ones are null."""

@@ -29,7 +29,7 @@ VACUUM_EVERY = 20
 EMPTY_HEAD = {"versions": {}, "commits": 0, "log": []}
 # The tables that a user's mapping may give columns of their own.
 WIDENED = ("spans", "scores", "series")
-ERASED = ("payloads", "scores", "corrections", "trace_facts", "quarantine", "spans")
+ERASED = (*(name for name, table in TABLES.items() if "trace_id" in table and name != "spans"), "quarantine", "spans")
 
 
 @dataclass(frozen=True)
@@ -247,7 +247,7 @@ class Store:
         """Remove every row of the traces, users or tenants that match, from the files too; rows removed per table.
 
         ``where`` maps trace_id, user_id or tenant_id to a value. A matching span takes its whole trace along; quarantined
-        records go when their text names the value or such a trace, scores of a session when no trace of it is left.
+        records go when their text names the value or such a trace, what was said of a session when no trace of it is left.
         Old versions go at once: readers of them must reopen. An interrupted erasure is finished by the next writer.
         """
         with self.writing():

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from ...columns import Column, literal, quote
-from ...schema import CHANGES, CORRECTIONS, PROMPTS, SCORES, SERIES, SPANS
+from ...schema import CHANGES, CORRECTIONS, PROMPTS, SCORES, SERIES, SPANS, TABLES
 
 _OLDER = {
     "guardrails": ("guardrail_decisions",),
@@ -24,7 +24,8 @@ _COST = """coalesce(llm_number(cost_recorded_usd),
 
 
 def _plain(table) -> list[Column]:
-    return [Column(f.name, f.name, also=_OLDER.get(f.name, ())) for f in table if f.name not in NOT_READ]
+    computed = NOT_READ if table.partitioned else ()
+    return [Column(f.name, f.name, also=_OLDER.get(f.name, ())) for f in table if f.name not in computed]
 
 
 def _with(columns: list[Column], *others: Column, but: Sequence[str] = ()) -> list[Column]:
@@ -69,6 +70,14 @@ def changes() -> list[Column]:
 
 def corrections() -> list[Column]:
     return _plain(CORRECTIONS)
+
+
+def source_totals() -> list[Column]:
+    return _plain(TABLES["source_totals"])
+
+
+def vanished() -> list[Column]:
+    return _plain(TABLES["vanished"])
 
 
 MAPS = {"spans": "metadata", "scores": "metadata", "series": "dimensions"}

@@ -16,6 +16,8 @@ _COLUMNS = {
     "series": columns.series,
     "changes": columns.changes,
     "corrections": columns.corrections,
+    "source_totals": columns.source_totals,
+    "vanished": columns.vanished,
 }
 
 
@@ -57,6 +59,14 @@ def sniff_changes(head: Head) -> bool:
 def sniff_corrections(head: Head) -> bool:
     keys = _keys(head)
     return {"correction_id", "expected"} <= keys and bool(keys & {"trace_id", "span_id"})
+
+
+def sniff_source_totals(head: Head) -> bool:
+    return {"entity", "day", "rows"} <= _keys(head)
+
+
+def sniff_vanished(head: Head) -> bool:
+    return {"entity", "row_id", "noticed_at"} <= _keys(head)
 
 
 def sniff_prompts(head: Head) -> bool:
@@ -135,4 +145,6 @@ FORMATS = [
     ),
     _format("series", sniff_series, "outside measures: name, time, value, n, and any dimensions"),
     _format("corrections", sniff_corrections, "corrected answers under our own names"),
+    _format("source_totals", sniff_source_totals, "what a source counts per project, kind of record and day, as a pull notes it"),
+    _format("vanished", sniff_vanished, "rows that a source no longer has, as a pull notes it"),
 ]

@@ -3,13 +3,20 @@
 One list serves the v2 and v1 API (camelCase), the UI exports (events and observations) and the blob export (snake_case).
 """
 
+from ... import schema
 from ...columns import Column
 
 KINDS = {
     "generation": "llm", "span": "chain", "event": "event", "agent": "agent", "tool": "tool", "chain": "chain",
     "retriever": "retriever", "evaluator": "evaluator", "embedding": "embedding", "guardrail": "guardrail",
 }  # fmt: skip
-RATERS = {"eval": "judge", "annotation": "human"}
+RATERS = {"eval": "judge", "annotation": "human", **{r: r for r in schema.RATERS}}
+# Environments that Langfuse and its SDK name themselves.
+PURPOSES = {
+    "langfuse-llm-as-a-judge": "judging", "langfuse-evaluation": "judging", "langfuse-code-eval": "judging",
+    "langfuse-prompt-experiment": "experiment", "sdk-experiment": "experiment",
+    "langfuse-natural-language-filter": "platform", "langfuse-in-app-agent": "platform",
+}  # fmt: skip
 _USAGE = ("usageDetails", "usage_details", "usage", "promptTokens", "completionTokens", "totalTokens")
 _COSTS = ("costDetails", "cost_details", "totalCost", "total_cost", "calculatedTotalCost")
 _MAIN_IN = ("input", "input_tokens", "inputTokens", "prompt_tokens", "promptTokens")
@@ -84,6 +91,7 @@ _METADATA = r"""llm_map(CASE WHEN contains(metadata, '"True"') OR contains(metad
 _MODEL_PARAMS = "CASE WHEN json_valid(_params) THEN _params ELSE CAST(to_json(_params) AS VARCHAR) END"
 _PARAMS_GIVEN = {"_params": _json(_either("modelParameters", "model_parameters"))}
 
+_PURPOSE = Column("purpose", "environment", values=PURPOSES, other="")
 
 OBSERVATION = [
     Column("span_id", "id"),
@@ -128,6 +136,7 @@ OBSERVATION = [
     Column("user_id", "userId", also=("user_id",)),
     Column("session_id", "sessionId", also=("session_id",)),
     Column("environment", "environment"),
+    _PURPOSE,
     Column("release", "release"),
     Column("app_version", "version"),
     Column("tags", sql="llm_texts(_tags)", needs=("tags", "traceTags"), given={"_tags": _json(_either("tags", "traceTags"))}),
@@ -146,8 +155,12 @@ SCORE = [
     Column("value_text", "_value"),
     Column("label", "_label"),
     Column("data_type", "dataType", also=("data_type",)),
-    Column("rater", "source", values=RATERS, other="unknown"),
-    Column("rater_id", "authorUserId", also=("authorUserName", "_metadata.evaluator_id", "_metadata.job_configuration_id")),
+    Column("rater", "_rater", also=("source",), values=RATERS, other="unknown"),
+    Column(
+        "rater_id",
+        "authorUserId",
+        also=("authorUserName", "_metadata.rater_id", "_metadata.evaluator_id", "_metadata.job_configuration_id"),
+    ),
     Column("judge_version", "_metadata.evaluator_version_id"),
     Column("comment", "comment"),
     Column("created_at", "timestamp", also=("createdAt", "created_at")),
@@ -174,6 +187,7 @@ TRACE = [
     Column("user_id", "userId", also=("user_id",)),
     Column("session_id", "sessionId", also=("session_id",)),
     Column("environment", "environment"),
+    _PURPOSE,
     Column("release", "release"),
     Column("app_version", "version"),
     Column("tags", "tags"),

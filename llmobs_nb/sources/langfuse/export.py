@@ -1,4 +1,4 @@
-"""Langfuse files: trace JSON, API pages, UI exports, blob exports."""
+"""Langfuse files: trace JSON, API pages of every kind, UI exports, blob exports."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator
 
 from ..base import Bad, Format, Head, Input, Record, Shape
 from ..reading import embedded, rows
-from . import columns, manifests
-from .records import correction, score
+from . import columns, entities, manifests
+from .records import about, correction, price, score
 
 _TRACE_FIELDS = {
     "projectId": "projectId", "name": "traceName", "userId": "userId", "sessionId": "sessionId", "release": "release",
@@ -21,40 +21,49 @@ _TARGETS = {"traceId", "trace_id", "subject", "sessionId", "session_id", "observ
 _MARKS = {
     "projectId", "parentObservationId", "parent_observation_id", "usageDetails", "usage_details", "costDetails", "bookmarked",
     "provided_model_name", "providedModelName", "statusMessage", "dataType", "string_value", "stringValue", "datasetRunId",
-    "completionStartTime", "executionTraceId", "dataset_run_id", "traceName", "trace_name",
+    "completionStartTime", "executionTraceId", "dataset_run_id", "traceName", "trace_name", "expectedOutput", "sourceTraceId",
+    "matchPattern", "objectType", "experimentItemId", "datasetItemId", "isArchived",
 }  # fmt: skip
-# What else the API and the UI export, told by keys that only it has.
+# What else the API and the UI export, told by keys that only it has: what is kept, and what is not.
+_KEPT = (
+    ("score_config", {"isArchived"}),
+    ("queue_item", {"queueId", "objectType"}),
+    ("comment", {"objectType", "content"}),
+    ("experiment_item", {"experimentItemId"}),
+    ("experiment_item", {"datasetRunId", "datasetItemId"}),
+    ("dataset_item", {"datasetId", "expectedOutput"}),
+    ("dataset_item", {"sourceTraceId"}),
+    ("prompt", {"name", "version", "prompt"}),
+    ("price", {"matchPattern"}),
+)
 _OTHERS = (
-    ("a score config", {"isArchived"}),
     ("an annotation queue", {"scoreConfigIds"}),
-    ("an annotation queue item", {"queueId", "objectType"}),
-    ("a comment", {"objectType", "content"}),
-    ("an experiment item", {"experimentItemId"}),
     ("an experiment", {"itemCount", "datasetId"}),
-    ("a dataset item", {"datasetId", "expectedOutput"}),
-    ("a dataset item", {"sourceTraceId"}),
     ("a dataset", {"inputSchema"}),
     ("a list of prompt versions", {"versions", "labels"}),
-    ("a model price", {"matchPattern"}),
     ("a row of metrics", {"time_dimension"}),
     ("a session", {"countTraces"}),
     ("a session", {"sessionDuration"}),
 )
+# Shapes of which something must be put where the columns look for it.
+_MADE = {"score": score, "correction": correction, "queue_item": about, "comment": about, "price": price}
 
 
 def shape_of(row: dict) -> str:
-    """Which record a Langfuse object is: document, observation, correction, score, trace or other."""
+    """Which record a Langfuse object is: document, observation, correction, score, trace, one of ``_KEPT``, or other."""
     keys = row.keys()
-    if isinstance(row.get("trace"), dict) or _has_nested(row):
+    judged = "name" in keys and keys & {"dataType", "data_type", "stringValue", "string_value"} and keys & _TARGETS
+    # A score of the v2 API says something of its trace, too.
+    if not judged and (isinstance(row.get("trace"), dict) or _has_nested(row)):
         return "document"
     if (keys >= {"startTime", "traceId"} or keys >= {"start_time", "trace_id"}) and "experimentItemId" not in keys:
         return "observation"
-    if "name" in keys and keys & {"dataType", "data_type", "stringValue", "string_value"} and keys & _TARGETS:
+    if judged:
         kind = row.get("dataType") or row.get("data_type")
         return "correction" if str(kind).upper() == "CORRECTION" else "score"
     if "id" in keys and "timestamp" in keys and keys & {"userId", "user_id", "sessionId", "session_id", "bookmarked"}:
         return "trace"
-    return "other"
+    return next((shape for shape, told in _KEPT if told <= keys), "other")
 
 
 def _has_nested(row: dict) -> bool:
@@ -107,14 +116,10 @@ def _records(line: int, row: dict) -> Iterator[Record | Bad]:
     shape = shape_of(row)
     if shape == "document":
         yield from _document(line, row)
-    elif shape == "score":
-        yield Record("score", line, score(row))
-    elif shape == "correction":
-        yield Record("correction", line, correction(row))
     elif shape == "other":
         yield Bad(line, f"not a span, score or trace: {_what(row)}", json.dumps(row, default=str))
     else:
-        yield Record(shape, line, row)
+        yield Record(shape, line, _MADE[shape](row) if shape in _MADE else row)
 
 
 def _what(row: dict) -> str:
@@ -137,7 +142,7 @@ def _document(line: int, row: dict) -> Iterator[Record | Bad]:
     known = {"traceId": trace.get("id"), "projectId": trace.get("projectId")}
     for kind, found in _judgements(row, trace):
         told = known | {k: v for k, v in found.items() if v is not None}
-        yield Record(kind, line, score(told) if kind == "score" else correction(told))
+        yield Record(kind, line, _MADE[kind](told))
 
 
 def _judgements(row: dict, trace: dict) -> Iterator[tuple[str, dict]]:
@@ -226,6 +231,13 @@ FORMATS = [
             "score": Shape("scores", columns.SCORE, required=("score_id",)),
             "correction": Shape("corrections", columns.CORRECTION),
             "trace": Shape("trace_facts", columns.TRACE),
+            "score_config": Shape("score_configs", entities.SCORE_CONFIG),
+            "dataset_item": Shape("dataset_items", entities.DATASET_ITEM),
+            "experiment_item": Shape("experiment_items", entities.EXPERIMENT_ITEM),
+            "queue_item": Shape("queue_items", entities.QUEUE_ITEM),
+            "comment": Shape("comments", entities.COMMENT),
+            "price": Shape("source_prices", entities.PRICE),
+            "prompt": Shape("prompts", entities.PROMPT),
         },
         lines="observation",
         lines_when=_plain,

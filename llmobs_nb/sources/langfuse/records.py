@@ -1,10 +1,12 @@
-"""What a Langfuse score or correction says, put where the columns look for it."""
+"""What Langfuse records say in ways no path can tell, put where the columns look for it."""
 
 from __future__ import annotations
 
 from ..reading import embedded
 
-_SUBJECTS = {"trace": "_trace", "observation": "_observation", "session": "_session", "experiment": "_experiment"}
+_SUBJECTS = {
+    "trace": "_trace", "observation": "_observation", "session": "_session", "experiment": "_experiment", "prompt": "_prompt",
+}  # fmt: skip
 # Kept beside the score: which judge run gave it, and by which config or queue it was asked for.
 _KEPT = {
     "executionTraceId": "execution_trace_id",
@@ -33,13 +35,30 @@ def score(row: dict) -> dict:
     else:
         out["_value"] = value if value not in (None, "") else text
     run = row.get("datasetRunId") or row.get("dataset_run_id") or out.get("_experiment")
-    return out | {"_metadata": extra | ({"experiment_id": run} if run else {})}
+    return out | {"_metadata": extra | ({"experiment_id": run} if run else {}), "_rater": _pushed_by(row, extra)}
+
+
+def _pushed_by(row: dict, extra: dict) -> str | None:
+    """Who judged, of a label that we pushed: such come back as the API's."""
+    return extra.get("rater") if str(row.get("source")).upper() == "API" else None
 
 
 def correction(row: dict) -> dict:
     """A correction with the right answer and its target; its ``value`` is 0 where the text stands apart."""
     text, value = _text(row), row.get("value")
     return row | _subject(row) | {"_expected": text if text is not None else value if isinstance(value, str) else None}
+
+
+def about(row: dict) -> dict:
+    """A comment or queue item with the id of its object under the name of what it is."""
+    key = _SUBJECTS.get(str(row.get("objectType")).lower())
+    return row | ({key: row.get("objectId")} if key else {})
+
+
+def price(row: dict) -> dict:
+    """A model with all its prices in one place."""
+    told = {ours: row[theirs] for theirs, ours in (("prices", "prices"), ("pricingTiers", "tiers")) if row.get(theirs)}
+    return row | {"_prices": told or None}
 
 
 def _text(row: dict) -> str | None:

@@ -1,4 +1,8 @@
-"""Where LangSmith keeps what the canonical tables want. Fields that begin with ``_`` are made by ``runs`` and ``feedback``."""
+"""Where LangSmith keeps what the canonical tables want.
+
+Fields that begin with ``_`` are made by ``runs``, ``feedback`` and ``entities``. What a pull knows besides, it adds as
+``session_name`` (the project's name), ``dataset_name``, ``queue_id``, ``queue_name``, ``queue_status`` and ``pulled_at``.
+"""
 
 from ...columns import Column
 
@@ -56,6 +60,7 @@ RUN = [
     Column("user_id", "_metadata_all.user_id"),
     Column("session_id", "_session_id"),
     Column("environment", "_metadata_all.environment", also=["_metadata_all.env"]),
+    Column("purpose", "_purpose"),
     Column("release", "_metadata_all.release", also=["_metadata_all.revision_id"]),
     Column("app_version", "_metadata_all.app_version"),
     Column("tags", "tags"),
@@ -66,6 +71,8 @@ RUN = [
     Column("project", "_project"),
     Column("source_url", "_source_url"),
 ]
+
+_PROJECT = Column("project", "session_id", also=["project_id", "session_name", "project_name"])
 
 FEEDBACK = [
     Column("score_id", "_score_id"),
@@ -82,7 +89,7 @@ FEEDBACK = [
     Column("comment", "_comment"),
     Column("created_at", "_created_at"),
     Column("updated_at", "modified_at", also=["created_at"]),
-    Column("project", "session_id"),
+    _PROJECT,
     Column("metadata", "_metadata"),
 ]
 
@@ -95,5 +102,69 @@ CORRECTION = [
     Column("comment", "comment"),
     Column("created_at", "created_at"),
     Column("updated_at", "modified_at", also=["created_at"]),
-    Column("project", "session_id"),
+    _PROJECT,
+]
+
+EXPERIMENT_ITEM = [
+    Column("experiment_id", "session_id", also=["project_id", "_project"]),
+    Column("experiment", "session_name", also=["project_name"]),
+    Column("dataset_id", "reference_dataset_id"),
+    Column("item_id", "reference_example_id"),
+    Column("trace_id", "_trace_id"),
+    Column("started_at", "start_time", also=["_start_time"]),
+    Column("project", "_project"),
+]
+
+FEEDBACK_CONFIG = [
+    Column("config_id", "feedback_key"),
+    Column("name", "feedback_key"),
+    Column(
+        "data_type",
+        "feedback_config.type",
+        values={"continuous": "numeric", "categorical": "categorical", "freeform": "text"},
+    ),
+    Column("min_value", "feedback_config.min"),
+    Column("max_value", "feedback_config.max"),
+    Column("categories", "feedback_config.categories"),
+    Column("lower_is_better", "is_lower_score_better"),
+    Column("updated_at", "modified_at", also=["pulled_at"]),
+]
+
+EXAMPLE = [
+    Column("item_id", "id"),
+    Column("dataset_id", "dataset_id"),
+    Column("dataset", "dataset_name"),
+    Column("input", "inputs"),
+    Column("expected", "outputs"),
+    Column("split", "_split"),
+    Column("metadata", "metadata"),
+    Column("span_id", "source_run_id"),
+    Column("created_at", "created_at"),
+    Column("updated_at", "modified_at"),
+]
+
+QUEUE_ITEM = [
+    Column("item_id", "queue_run_id", also=["id"]),
+    Column("queue_id", "queue_id"),
+    Column("queue", "queue_name"),
+    Column("trace_id", "_trace_id"),
+    Column("span_id", "_span_id"),
+    Column("session_id", "_thread"),
+    Column("status", "_status"),
+    Column("completed_at", "_completed_at"),
+    Column("created_at", "added_at"),
+    Column("updated_at", "pulled_at", also=["last_reviewed_time"]),
+    _PROJECT,
+]
+
+PRICE = [
+    Column("model_id", "id"),
+    Column("model_name", "name"),
+    Column("match_pattern", "match_pattern"),
+    Column("unit", default="tokens"),
+    Column("input_usd", "prompt_cost"),
+    Column("output_usd", "completion_cost"),
+    Column("prices", "_prices"),
+    Column("start_date", "start_time"),
+    Column("updated_at", "pulled_at"),
 ]

@@ -1,4 +1,4 @@
-"""LangSmith files: API pages of both generations, plain lists, tracer batches, bulk-export Parquet, feedback rows."""
+"""LangSmith files: API pages of both generations, plain lists, tracer batches, bulk-export Parquet, feedback rows, the rest."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from typing import Any
 
 from .. import chat, reading, tabular
 from ..base import Bad, Format, Head, Input, Record, Shape
-from . import feedback, runs, usage
-from .columns import CORRECTION, FEEDBACK, RUN
+from . import columns, entities, feedback, runs, usage
 
 MOST_OPEN = 20_000
 HUB = b"lc_hub_commit_hash"
@@ -50,25 +49,41 @@ def sniff_feedback(head: Head) -> bool:
     )
 
 
+def sniff_entities(head: Head) -> bool:
+    """Examples, feedback configs, queue items or model prices, as the API gives them."""
+    return any(isinstance(v, dict) and entities.shape_of(v) for v in head.values)
+
+
 def read(item: Input, head: Head) -> Iterator[Record | Bad]:
-    """A record per run and per judgement; what is neither is bad. Hub prompts are joined to the llm runs they were made for."""
+    """A record per run, judgement and entity; what is none is bad. Hub prompts are joined to the llm runs they were made for."""
     prompts = Prompts()
     for run in _prompt_runs(item, head):
         prompts.add(run)
     for one in _rows(item, head):
         if isinstance(one, Bad):
             yield one
-        elif feedback.looks_like(one[1]) and "run_type" not in one[1]:
-            yield from (Record(shape, one[0], data) for shape, data in feedback.records(one[1]))
+            continue
+        line, row = one
+        if shape := entities.shape_of(row):
+            yield Record(shape, line, entities.made(shape, row))
+        elif feedback.looks_like(row) and "run_type" not in row:
+            yield from (Record(shape, line, data) for shape, data in feedback.records(row))
         else:
-            yield _run(*one, prompts)
+            yield from _run(line, row, prompts)
 
 
-def _run(line: int, run: dict, prompts: Prompts) -> Record | Bad:
+def _run(line: int, run: dict, prompts: Prompts) -> Iterator[Record | Bad]:
+    """A run as a span; the root of an experiment's run also as an item of the experiment."""
     if not looks_like_run(run) and set(run) != {"id"}:
-        return runs.bad(line, "neither a run (no run_type) nor a feedback row (no key)", run)
+        yield runs.bad(line, "neither a run (no run_type) nor a feedback row (no key)", run)
+        return
     made = runs.enrich(run, prompts.of(run))
-    return runs.bad(line, made, run) if isinstance(made, str) else Record("run", line, made)
+    if isinstance(made, str):
+        yield runs.bad(line, made, run)
+        return
+    yield Record("run", line, made)
+    if run.get("reference_example_id") and made["_parent_id"] is None and made["_project"]:
+        yield Record("experiment_item", line, made)
 
 
 def _rows(item: Input, head: Head) -> Iterator[tuple[int, dict] | Bad]:
@@ -198,11 +213,18 @@ def _mentions(item: Input, needle: bytes) -> bool:
 
 
 SHAPES = {
-    "run": Shape("spans", RUN),
-    "feedback": Shape("scores", FEEDBACK),
-    "correction": Shape("corrections", CORRECTION),
+    "run": Shape("spans", columns.RUN),
+    "feedback": Shape("scores", columns.FEEDBACK),
+    "correction": Shape("corrections", columns.CORRECTION),
+    "experiment_item": Shape("experiment_items", columns.EXPERIMENT_ITEM),
+    "feedback_config": Shape("score_configs", columns.FEEDBACK_CONFIG),
+    "example": Shape("dataset_items", columns.EXAMPLE),
+    "queue_item": Shape("queue_items", columns.QUEUE_ITEM),
+    "price": Shape("source_prices", columns.PRICE),
 }
+_ENTITIES = "examples, feedback configs, annotation queue items, model prices"
 FORMATS = [
     Format("langsmith.runs", "langsmith", "runs: API v1 and v2, tracer payloads, bulk-export Parquet", sniff_runs, read, SHAPES),
     Format("langsmith.feedback", "langsmith", "feedback rows of GET /feedback", sniff_feedback, read, SHAPES),
+    Format("langsmith.entities", "langsmith", _ENTITIES, sniff_entities, read, SHAPES),
 ]

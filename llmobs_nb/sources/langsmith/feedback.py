@@ -1,7 +1,7 @@
 """One LangSmith feedback row as a score and, where a person corrected it, a second score or a correction.
 
 Who judged: ``auto_eval`` and ``model`` are a judge; ``app``, or a user's id on anything else, is a human; ``api`` may be an
-end user's thumb or somebody's code, so it is unknown until a user maps it. A correction that holds a score on a judge's row is a
+end user's thumb or somebody's code, so it is unknown until a user maps it, unless we pushed it and said who judged. A correction that holds a score on a judge's row is a
 person overruling the judge: a score of its own, by a human, on the same run. Any other correction is the right answer.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from ... import schema
 from .. import chat
 from .columns import RATERS
 
@@ -25,9 +26,11 @@ def records(row: dict) -> Iterator[tuple[str, dict]]:
     """(shape, data) of everything that one feedback row says."""
     source = chat.mapping(row.get("feedback_source"))
     word = (chat.word(source.get("type")) or "").lower()
-    person = chat.word(chat.first(source.get("user_id"), source.get("ls_user_id")))
-    rater = RATERS.get(word) or ("human" if person else "unknown")
-    base = {**row, **_target(row), "_score_id": row.get("id"), "_rater_id": person, "_created_at": row.get("created_at")}
+    notes = chat.mapping(source.get("metadata"))
+    pushed = notes.get("rater") if word == "api" and notes.get("rater") in schema.RATERS else None
+    person = chat.word(chat.first(notes.get("rater_id") if pushed else None, source.get("user_id"), source.get("ls_user_id")))
+    rater = RATERS.get(word) or pushed or ("human" if person else "unknown")
+    base = {**row, **target(row), "_score_id": row.get("id"), "_rater_id": person, "_created_at": row.get("created_at")}
     correction = chat.first(chat.embedded(row.get("correction"), row.get("correction")))
     overruled = _override(row, correction) if rater == "judge" else None
     if correction not in (None, {}, []) and overruled is None:
@@ -44,7 +47,7 @@ def _silent(row: dict) -> bool:
     return all(row.get(k) in (None, "") for k in ("score", "value", "comment"))
 
 
-def _target(row: dict) -> dict:
+def target(row: dict) -> dict:
     """What was judged: the run is the span; its root, or a run that is its own trace, stands for the whole trace."""
     run, trace = chat.word(row.get("run_id")), chat.word(row.get("trace_id"))
     root = chat.word(row.get("is_root")) == "true" or (run is not None and run == trace)

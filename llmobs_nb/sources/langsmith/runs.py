@@ -90,10 +90,11 @@ def enrich(run: dict, prompt: tuple[str | None, str | None]) -> dict | str:
         "_prompt_name": named[0] or prompt[0],
         "_prompt_version": named[1] or prompt[1],
         "_session_id": thread(run, meta),
+        "_purpose": purpose(run, meta),
         "_metadata": user_metadata(run, meta),
         "_metadata_all": meta,
         "_tool_name": run.get("name") if usage.kind(run) == "tool" else None,
-        "_project": chat.first(*(chat.word(run.get(k)) for k in ("session_name", "project_name", "project_id", "session_id"))),
+        "_project": chat.first(*(chat.word(run.get(k)) for k in ("project_id", "session_id", "session_name", "project_name"))),
         "_source_url": _url(run, meta),
     }
 
@@ -106,6 +107,13 @@ def hub_prompt(meta: dict) -> tuple[str | None, str | None]:
 def thread(run: dict, meta: dict) -> str | None:
     """The conversation: v2's ``thread_id``, else the first of the metadata keys that LangSmith groups threads by."""
     return chat.first(*(chat.word(v) for v in (run.get("thread_id"), *(meta.get(k) for k in THREAD_KEYS))))
+
+
+def purpose(run: dict, meta: dict) -> str | None:
+    """Why the run was made: an evaluator names the run it judges, a run of an experiment its example; None for the product."""
+    if meta.get("reference_run_id"):
+        return "judging"
+    return "experiment" if run.get("reference_example_id") else None
 
 
 def user_metadata(run: dict, meta: dict) -> dict | None:
@@ -144,7 +152,7 @@ def _texts(run: dict, inputs: dict, outputs: dict) -> dict:
     """Input, output and rendered system prompt: messages and answers of llm runs, whole bodies of others."""
     model = usage.kind(run) == "llm"
     return {
-        "_input": chat.asked(inputs) if model else _only(inputs, "input", run.get("inputs")),
+        "_input": (chat.asked(inputs) if inputs else None) if model else _only(inputs, "input", run.get("inputs")),
         "_output": (chat.answer(outputs) if model or _is_message(outputs) else None)
         or _only(outputs, "output", run.get("outputs")),
         "_system_prompt": chat.system_prompt(inputs) if model else None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 
 import orjson
@@ -9,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ...errors import InputError
+from ..tabular import first_line
 
 _JSON = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
 
@@ -25,6 +27,32 @@ def arrow_of(frame, name: str) -> pa.Table:
         raise InputError(f"{name} has more than one column {twice[0]!r} (case aside); rename one")
     columns = [_plain(table.column(n)) for n in table.column_names]
     return pa.Table.from_arrays(columns, names=table.column_names)
+
+
+def read_table(path: str, *, column: str | None = None):
+    """A CSV, JSON-lines or Parquet file (by its ending) as a DataFrame, or one column of it as a list of text.
+
+    Raises InputError for another ending, a file that cannot be read, and a column that is not there.
+    """
+    import pandas as pd
+
+    readers = {
+        ".csv": lambda: pd.read_csv(path, dtype={"trace_id": str, "span_id": str, "session_id": str, "rater_id": str}),
+        ".jsonl": lambda: pd.read_json(path, lines=True, dtype=False),
+        ".parquet": lambda: pd.read_parquet(path),
+    }
+    ending = os.path.splitext(path)[1].lower()
+    if ending not in readers:
+        raise InputError(f"file {path!r} ends with none of {', '.join(readers)}; save the table as one of them")
+    try:
+        frame = readers[ending]()
+    except (OSError, ValueError) as error:
+        raise InputError(f"file {path!r} cannot be read as {ending}: {first_line(error)[:200]}; check it") from None
+    if column is None:
+        return frame
+    if column not in frame:
+        raise InputError(f"file {path!r} has no column {column!r}, only {', '.join(map(str, frame.columns[:8]))}; name it so")
+    return [str(v) for v in frame[column].dropna()]
 
 
 def _table(frame, name: str) -> pa.Table:

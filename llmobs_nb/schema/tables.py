@@ -1,134 +1,11 @@
-"""The canonical tables, declared once: documentation, validation, empty frames and the Parquet schema come from here.
+"""The tables that every analysis reads: spans with their texts, judgements, what stands beside the traffic, and what was refused."""
 
-Times are UTC microseconds, money is USD, a missing value is null (never 0, never "").
-"""
-
-from __future__ import annotations
-
-from collections.abc import Iterable
-from dataclasses import dataclass
-from functools import cache
-
-import pyarrow as pa
-
-ARROW = {
-    "text": pa.string(),
-    "json": pa.string(),
-    "int": pa.int64(),
-    "double": pa.float64(),
-    "bool": pa.bool_(),
-    "timestamp": pa.timestamp("us", tz="UTC"),
-    "date": pa.date32(),
-    "list_text": pa.list_(pa.string()),
-    "list_double": pa.list_(pa.float64()),
-    "map": pa.map_(pa.string(), pa.string()),
-}
-SQL = {
-    "text": "VARCHAR",
-    "json": "VARCHAR",
-    "int": "BIGINT",
-    "double": "DOUBLE",
-    "bool": "BOOLEAN",
-    "timestamp": "TIMESTAMPTZ",
-    "date": "DATE",
-    "list_text": "VARCHAR[]",
-    "list_double": "DOUBLE[]",
-    "map": "MAP(VARCHAR, VARCHAR)",
-}
-
-KINDS = ("llm", "embedding", "retriever", "reranker", "tool", "agent", "chain", "guardrail", "evaluator", "event")
-MODEL_KINDS = ("llm", "embedding", "reranker")
-ERROR_CLASSES = (
-    "rate_limit", "timeout", "context_overflow", "provider_5xx", "content_filter", "invalid_output", "empty", "tool", "other",
-)  # fmt: skip
-RATERS = ("human", "judge", "user", "code", "unknown")
-
-
-@dataclass(frozen=True)
-class Field:
-    """One column of a canonical table: its name, type (a key of ``ARROW``), unit, whether null is allowed, its meaning."""
-
-    name: str
-    type: str
-    meaning: str
-    unit: str = ""
-    nullable: bool = True
-
-    @property
-    def arrow(self) -> pa.Field:
-        return pa.field(self.name, ARROW[self.type], nullable=True)
-
-    @property
-    def sql(self) -> str:
-        return SQL[self.type]
-
-
-@dataclass(frozen=True)
-class Table:
-    """A canonical table: what one row is, its fields, what identifies a row, which fields decide between versions."""
-
-    name: str
-    grain: str
-    fields: tuple[Field, ...]
-    identity: tuple[str, ...]
-    newest: tuple[str, ...] = ("updated_at",)
-    partitioned: bool = False
-
-    def __iter__(self):
-        return iter(self.fields)
-
-    def __contains__(self, name: str) -> bool:
-        return any(f.name == name for f in self.fields)
-
-    def __getitem__(self, name: str) -> Field:
-        for field in self.fields:
-            if field.name == name:
-                return field
-        raise KeyError(name)
-
-    @property
-    def names(self) -> list[str]:
-        return [f.name for f in self.fields]
-
-    def arrow(self) -> pa.Schema:
-        """The Parquet schema of the table."""
-        return pa.schema([f.arrow for f in self.fields])
-
-    def empty(self) -> pa.Table:
-        """A table with every column and no row."""
-        return self.arrow().empty_table()
-
-    def markdown(self) -> str:
-        """The schema page of the table, one line a column."""
-        head = (
-            f"### {self.name}\n\nOne row per {self.grain}.\n\n| column | type | unit | null | meaning |\n|---|---|---|---|---|\n"
-        )
-        rows = (
-            f"| {f.name} | {f.type} | {f.unit} | {'yes' if f.nullable else 'no'} | {f.meaning.replace('|', '/')} |\n"
-            for f in self.fields
-        )
-        return head + "".join(rows)
-
-    def problems(self, schema: pa.Schema) -> list[str]:
-        """What is wrong with an Arrow schema that claims to be this table: missing columns and types that differ."""
-        out = []
-        for field in self.fields:
-            at = schema.get_field_index(field.name)
-            if at < 0:
-                out.append(f"{self.name}.{field.name} is missing")
-            elif schema.field(at).type != ARROW[field.type]:
-                out.append(f"{self.name}.{field.name} is {schema.field(at).type}, not {ARROW[field.type]}")
-        return out
-
-
-def _fields(*rows: tuple) -> tuple[Field, ...]:
-    return tuple(Field(*row) if len(row) > 3 else Field(row[0], row[1], row[2]) for row in rows)
-
+from .declare import ERROR_CLASSES, KINDS, PURPOSES, RATERS, Table, declared
 
 SPANS = Table(
     "spans",
     "span (Langfuse observation, LangSmith run, OpenTelemetry span, one logged LLM call)",
-    _fields(
+    declared(
         ("trace_id", "text", "the request this span belongs to", "", False),
         ("span_id", "text", "unique within source, project and trace", "", False),
         ("parent_id", "text", "span_id of the caller; null at the root, an orphan keeps its parent id"),
@@ -181,6 +58,7 @@ SPANS = Table(
         ("user_tier", "text", "plan of the end user"),
         ("session_id", "text", "conversation"),
         ("environment", "text", "production, staging and the like"),
+        ("purpose", "text", "why it was made: " + ", ".join(PURPOSES) + "; null for the product's own traffic, which KPIs count"),
         ("release", "text", "release of the application"),
         ("app_version", "text", "version of the component"),
         ("locale", "text", "language or region of the user"),
@@ -207,7 +85,7 @@ SPANS = Table(
 PAYLOADS = Table(
     "payloads",
     "span that has a text",
-    _fields(
+    declared(
         ("trace_id", "text", "as in spans", "", False),
         ("span_id", "text", "as in spans", "", False),
         ("source", "text", "as in spans", "", False),
@@ -227,7 +105,7 @@ PAYLOADS = Table(
 SCORES = Table(
     "scores",
     "judgement of a trace, span or session",
-    _fields(
+    declared(
         ("score_id", "text", "unique within source and project", "", False),
         ("trace_id", "text", "what was judged"),
         ("span_id", "text", "null when the whole trace or session was judged"),
@@ -258,7 +136,7 @@ SCORES = Table(
 CORRECTIONS = Table(
     "corrections",
     "corrected answer that a human gave",
-    _fields(
+    declared(
         ("correction_id", "text", "unique within source and project", "", False),
         ("trace_id", "text", "what was corrected"),
         ("span_id", "text", "null when the trace's answer was corrected"),
@@ -276,7 +154,7 @@ CORRECTIONS = Table(
 TRACE_FACTS = Table(
     "trace_facts",
     "trace that a source describes apart from its spans",
-    _fields(
+    declared(
         ("trace_id", "text", "the trace", "", False),
         ("source", "text", "as in spans", "", False),
         ("project", "text", "as in spans", "", False),
@@ -284,6 +162,7 @@ TRACE_FACTS = Table(
         ("user_id", "text", "as in spans"),
         ("session_id", "text", "as in spans"),
         ("environment", "text", "as in spans"),
+        ("purpose", "text", "as in spans"),
         ("release", "text", "as in spans"),
         ("app_version", "text", "as in spans"),
         ("tags", "list_text", "as in spans"),
@@ -299,10 +178,10 @@ TRACE_FACTS = Table(
 SERIES = Table(
     "series",
     "value of an outside measure at a time (NPS, CSAT, tickets, deflections)",
-    _fields(
+    declared(
         ("name", "text", "name of the measure", "", False),
         ("time", "timestamp", "when it was measured", "UTC", False),
-        ("value", "double", "the value"),
+        ("value", "double", "the value", "", False),
         ("n", "double", "how many answers stand behind it"),
         ("dimensions", "map", "what it was measured for"),
     ),
@@ -313,7 +192,7 @@ SERIES = Table(
 PROMPTS = Table(
     "prompts",
     "version of a managed prompt",
-    _fields(
+    declared(
         ("name", "text", "name of the prompt", "", False),
         ("version", "text", "its version", "", False),
         ("template", "text", "its text before variables are filled in"),
@@ -328,7 +207,7 @@ PROMPTS = Table(
 CHANGES = Table(
     "changes",
     "change to the application that somebody logged",
-    _fields(
+    declared(
         ("at", "timestamp", "when it went live", "UTC", False),
         ("kind", "text", "release, prompt, model, index, experiment, …"),
         ("ref", "text", "what changed"),
@@ -342,7 +221,7 @@ CHANGES = Table(
 QUARANTINE = Table(
     "quarantine",
     "record that could not be read",
-    _fields(
+    declared(
         ("record_id", "text", "md5 of file name, line and text", "", False),
         ("file", "text", "where it stood", "", False),
         ("line", "int", "its line or row, from 1", ""),
@@ -353,35 +232,3 @@ QUARANTINE = Table(
     identity=("record_id",),
     newest=(),
 )
-
-TABLES = {t.name: t for t in (SPANS, PAYLOADS, SCORES, CORRECTIONS, TRACE_FACTS, SERIES, PROMPTS, CHANGES, QUARANTINE)}
-
-# Columns a source may fill besides the canonical ones; the derivation folds them in and drops them.
-DRAFT = {
-    "spans": (
-        Field("input", "text", "goes to payloads"),
-        Field("output", "text", "goes to payloads"),
-        Field("system_prompt", "text", "goes to payloads"),
-        Field("first_token_time", "timestamp", "gives ttft_ms", "UTC"),
-        Field("tokens_total", "int", "the source's own total; decides whether parts are inside or beside", "tokens"),
-        Field("tokens_in_parts", "int", "sum of the reported parts of the input, cache included", "tokens"),
-        Field("tokens_out_parts", "int", "sum of the reported parts of the output, reasoning included", "tokens"),
-        Field("usage_rule", "text", "inclusive or disjoint: how this source counts parts when it gives no total"),
-        Field("error_type", "text", "exception or status code, for error_class"),
-    ),
-    "scores": (
-        Field("value_text", "text", "value before its type is known: number, true/false or label"),
-        Field("rater_word", "text", "the source's own word for who judged"),
-    ),
-}
-
-
-@cache
-def draft_fields(table: str) -> dict[str, Field]:
-    """The fields a source may fill for a table: the canonical ones and the draft ones."""
-    return {f.name: f for f in (*TABLES[table].fields, *DRAFT.get(table, ()))}
-
-
-def markdown(tables: Iterable[Table] = tuple(TABLES.values())) -> str:
-    """The schema page: every table, one line a column."""
-    return "\n".join(t.markdown() for t in tables)

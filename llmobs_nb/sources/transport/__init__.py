@@ -1,0 +1,1 @@
+"""How a pull talks to a vendor's API: requests with patience, limits of rate, slices with checkpoints, workers."""
