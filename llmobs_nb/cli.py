@@ -84,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     pull.add_argument("--full", action="store_true", help="fetch everything again and mark what has vanished at the source")
     pull.add_argument("--strict", action="store_true", help="exit 1 when something is missing or the source counts more")
-    pull.add_argument("--plan", help="your plan at the vendor, for its rate limits: hobby, core, pro, self-hosted (Langfuse)")
+    pull.add_argument("--plan", help="your plan at the vendor, for its rate limits: Langfuse hobby, core, pro, self-hosted; LangSmith cloud, self-hosted")
     pull.add_argument("--key", action="append", default=[], metavar="KEY", help="a metadata key whose values must come whole")
     push = _command(
         commands, "push", _push, "send human labels, golden items and queue entries to a vendor; a dry run without --push"

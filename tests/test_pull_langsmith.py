@@ -14,11 +14,12 @@ from doubles.langsmith import LangsmithDouble
 from doubles.langsmith_lists import Dataset, Example, Experiment, Queue, QueueItem
 from doubles.traffic import START, ScoreT, SpanT, TraceT, Traffic, traffic
 
-from llmobs_nb.errors import SourceError
+from llmobs_nb.errors import SourceError, UsageError
 from llmobs_nb.sources import registry
 from llmobs_nb.sources.files import expand
 from llmobs_nb.sources.langsmith import lists, texts
 from llmobs_nb.sources.langsmith.client import LangsmithClient
+from llmobs_nb.sources.langsmith.credentials import Credentials
 from llmobs_nb.sources.transport.drain import drain
 from llmobs_nb.sources.transport.job import Job, Slice
 from llmobs_nb.sources.transport.spool import Spool
@@ -741,3 +742,11 @@ def _trace(name, at, *, lasts=timedelta(seconds=2), ended=True, scores=0):
 def _beside(double, prompt):
     """The llm run that a prompt run was rendered for."""
     return next(r.id for r in double.store.runs.values() if r.kind == "llm" and r.trace_id == prompt.trace_id)
+
+
+def test_an_own_server_is_asked_without_limits():
+    clock = FastClock()
+    client = LangsmithClient(Credentials("http://langsmith.test", "lsv2_pt_test", None), plan="self-hosted", clock=clock)
+    assert client._server._narrow is None
+    with pytest.raises(UsageError, match="plan='gold' is not known; choose one of: cloud, self-hosted"):
+        LangsmithClient(Credentials("http://langsmith.test", "lsv2_pt_test", None), plan="gold")

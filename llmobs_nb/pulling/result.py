@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 SHOWN = 5
 
 
-@dataclass
+@dataclass(repr=False)
 class Pulled:
     """One project's pull: rows fetched per entity, what was kept of them, what is missing and how it compares with the source.
 
@@ -67,6 +67,9 @@ class Pulled:
         """This pull and the one right after it as one."""
         rows = {n: self.rows.get(n, 0) + later.rows.get(n, 0) for n in (*self.rows, *later.rows)}
         return replace(later, since=self.since, resumed=True, rows=rows, seconds=self.seconds + later.seconds)
+
+    def __repr__(self) -> str:
+        return "\n".join(self.lines())
 
     def lines(self) -> Iterator[str]:
         """What happened, for a terminal: one fact a line."""

@@ -7,6 +7,7 @@ its content. A row keeps the day under which it was first stored.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from ..columns import literal, quote
@@ -14,8 +15,9 @@ from ..engine.duck import parquet
 from ..schema import Table
 from . import settle
 from .delta import Change, DeltaFiles, NewFile, day_of
-from .stage import Stager
+from .stage import Stager, zstd_level
 
+WRITERS = 2
 # Not part of what the source said: they may differ between two readings of the same row.
 DERIVED = ("day", "own", "cost_list_usd", "cost_usd", "cost_source", "price_version", "price_reason", "usage_flag")
 # What both tables know of a row's texts: whether there is one, how long it is.
@@ -72,8 +74,8 @@ def _find_hot(con, table: Table, extra: dict[str, str], new: list[str], current:
 
 
 def _find_losers(con, table: Table, extra: dict[str, str], current: list[str], both: str) -> None:
-    """Temp table ``losers``: the rows (file, row number) that another version of the same row beats, or that must move."""
-    con.execute("CREATE OR REPLACE TEMP TABLE losers (filename VARCHAR, row BIGINT, place BIGINT, stored BOOLEAN, home DATE)")
+    """Table ``losers`` (not a temporary one: the writers have cursors of their own): the rows (file, row number) that another version of the same row beats, or that must move."""
+    con.execute("CREATE OR REPLACE TABLE losers (filename VARCHAR, row BIGINT, place BIGINT, stored BOOLEAN, home DATE)")
     if con.sql("SELECT count(*) FROM hot").fetchall()[0][0] == 0:
         return
     key = f"hash({', '.join(quote(c) for c in table.identity)})"
@@ -86,7 +88,7 @@ def _find_losers(con, table: Table, extra: dict[str, str], current: list[str], b
     day = "day" if table.partitioned else "NULL::DATE"
     inside = f"filename IN ({', '.join(literal(c) for c in current)})" if current else "false"
     con.execute(f"""
-        CREATE OR REPLACE TEMP TABLE losers AS
+        CREATE OR REPLACE TABLE losers AS
         WITH v AS (SELECT filename, file_row_number AS row, {ident}, {_plain(table.newest, table.identity)}
                      {day} AS held, {inside} AS stored, {_worded(table)} AS worded, {content} AS content, {filled} AS filled FROM {both} WHERE {key} IN (SELECT h FROM hot)),
              r AS (SELECT *, row_number() OVER (PARTITION BY {ident} ORDER BY {order}) AS place,
@@ -121,21 +123,16 @@ def _move_days(con, files: DeltaFiles, stager: Stager, both: str) -> None:
 
 def rewrite(con, files: DeltaFiles, staged: list[NewFile], current: list[str], extra: dict[str, str]) -> Change:
     """Files without lost rows stay as they are; the others are written again without them."""
-    lost = dict(con.sql("SELECT filename, count(DISTINCT row) FROM losers GROUP BY filename").fetchall())
-    change = Change()
+    lost = {r[0] for r in con.sql("SELECT DISTINCT filename FROM losers").fetchall()}
+    change = Change(add=[f for f in staged if f.path not in lost], remove=[path for path in current if path in lost])
+    spoilt = [(f.path, f.day) for f in staged if f.path in lost] + [(path, day_of(path)) for path in change.remove]
+    # A file is written by one thread of the engine, so several are written at once.
+    with ThreadPoolExecutor(WRITERS) as pool:
+        kept = list(pool.map(lambda file: _without_lost(con.cursor(), files, *file, extra), spoilt))
+    change.add += [file for file in kept if file]
     for file in staged:
-        if file.path not in lost:
-            change.add.append(file)
-        elif kept := _without_lost(con, files, file.path, file.day, extra):
-            change.add.append(kept)
+        if file.path in lost:
             files.place.remove(file.path)
-        else:
-            files.place.remove(file.path)
-    for path in current:
-        if path in lost:
-            change.remove.append(path)
-            if kept := _without_lost(con, files, path, day_of(path), extra):
-                change.add.append(kept)
     return change
 
 
@@ -143,9 +140,10 @@ def _without_lost(con, files: DeltaFiles, path: str, day: str | None, extra: dic
     target = NewFile(files.new_path(day), day, 0)
     source = parquet([path], files.table, extra, rows=True)
     drop = "filename, file_row_number" + (", day" if files.table.partitioned else "")
+    level = zstd_level(files.table.names)
     written = con.sql(f"""COPY (SELECT * EXCLUDE ({drop}) FROM {source}
         WHERE file_row_number NOT IN (SELECT row FROM losers WHERE filename = {literal(path)}))
-        TO {literal(target.path)} (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 3)""")
+        TO {literal(target.path)} (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL {level})""")
     target.rows = written.fetchall()[0][0] if written is not None else _rows(files, target.path)
     if target.rows == 0:
         files.place.remove(target.path)

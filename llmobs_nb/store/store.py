@@ -269,7 +269,7 @@ class Store:
         files, extra = self.tables[name], snapshot.extra.get(name, {})
         matching = erasing(name, where)
         con.execute(
-            f"CREATE OR REPLACE TEMP TABLE losers AS SELECT filename, file_row_number AS row FROM {snapshot.relation(name, rows=True)} WHERE {matching}"
+            f"CREATE OR REPLACE TABLE losers AS SELECT filename, file_row_number AS row FROM {snapshot.relation(name, rows=True)} WHERE {matching}"
         )
         removed = con.sql("SELECT count(*) FROM losers").fetchall()[0][0]
         files.commit(rewrite(con, files, [], snapshot.files[name], extra), extra)

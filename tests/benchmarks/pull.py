@@ -76,7 +76,7 @@ def _client(vendor: str, url: str):
 
     from llmobs_nb.sources.clients import client_of
 
-    return client_of(vendor, env=env_of(vendor, url))
+    return client_of(vendor, plan="self-hosted", env=env_of(vendor, url))
 
 
 def fetch(vendor: str, url: str, folder: str) -> int:

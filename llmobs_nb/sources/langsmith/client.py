@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from ...errors import SourceError
+from ...errors import SourceError, choose
 from ...text import terminal
 from ..transport.clock import Clock
 from ..transport.http import Absent, Forbidden, Refused, TooMuch, Unfinished
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 RETENTION = timedelta(days=14)
 LATER = ""  # rows that only a later stage reads: nothing to ingest
+PLANS = ("cloud", "self-hosted")
 RUNS = ("runs", "experiment_runs", "edited")
 # What an older server, or one without the feature, need not have.
 OPTIONAL = {
@@ -46,8 +47,8 @@ _TEXTS = {
 class LangsmithClient:
     """One workspace of LangSmith; implements ``transport.job.Client``.
 
-    ``default_project`` is pulled where none is wanted. ``plan`` and ``keys`` are there so that all clients are made alike:
-    LangSmith limits all plans alike and gives metadata whole. ``transport``, ``clock`` and ``today`` are the tests'.
+    ``default_project`` is pulled where none is wanted. ``plan`` ``self-hosted`` asks without limits; LangSmith's cloud limits all plans alike. ``keys`` is there so that all clients
+    are made alike: LangSmith gives metadata whole.
     """
 
     source = "langsmith"
@@ -67,7 +68,8 @@ class LangsmithClient:
         today: Callable[[], datetime] = lambda: datetime.now(UTC),
     ):
         self.clock = clock or Clock()
-        self._server = Server(credentials, transport=transport, clock=self.clock, seed=seed)
+        limited = plan is None or choose("plan", plan, PLANS) != "self-hosted"
+        self._server = Server(credentials, transport=transport, clock=self.clock, seed=seed, limited=limited)
         self._default, self._today = default_project, today
         self._first_project: str | None = None
         self._absent: set[str] = set()

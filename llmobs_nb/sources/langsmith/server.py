@@ -45,12 +45,14 @@ class Server:
         transport: httpx2.BaseTransport | None = None,
         clock: Clock | None = None,
         seed: int | None = None,
+        limited: bool = True,
     ):
         headers = {"x-api-key": credentials.api_key}
         if credentials.workspace_id:
             headers["x-tenant-id"] = credentials.workspace_id
         self.http = Http(credentials.api_url, cures=CURES, headers=headers, transport=transport, clock=clock, seed=seed)
-        self._narrow, self._wide, self._other = (Bucket(*limit, self.http.clock) for limit in (NARROW, WIDE, OTHER))
+        made = (Bucket(*limit, self.http.clock) if limited else None for limit in (NARROW, WIDE, OTHER))
+        self._narrow, self._wide, self._other = made
         self._lock = threading.Lock()
         self._prefix: str | None = None
         self._routes: tuple[Route, ...] = ()
