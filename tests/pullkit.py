@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from doubles.clock import FastClock
@@ -132,7 +132,8 @@ def seeded_pull(seed: int, folder: str, *, most_runs: int = 8) -> Outcome:
 
 def _late(bench: Bench, out: Outcome, seed: int) -> None:
     """Rows that arrive after the pull under an older time; the next pull must bring them."""
-    late = traffic(seed + 10**7, traces=2, days=1, start=UNTIL - timedelta(hours=20), text_chars=60)
+    made = traffic(seed + 10**7, traces=2, days=1, start=UNTIL - timedelta(hours=24), text_chars=60)
+    late = Traffic([replace(trace, scores=()) for trace in made.traces])
     for trace in late.traces:
         bench.double.late(trace)
     bench.data = Traffic([*bench.data.traces, *late.traces])
