@@ -37,7 +37,7 @@ CREATE OR REPLACE MACRO llm_numbers(x) AS list_transform(llm_texts(x), lambda v:
 CREATE OR REPLACE MACRO llm_map(x) AS CASE WHEN x = '{}' OR x IS NULL THEN NULL ELSE coalesce(
   TRY(CAST(CAST(llm_object(x) AS JSON) AS MAP(VARCHAR, VARCHAR))),
   TRY(map_from_entries(list_transform(list_distinct(json_keys(llm_object(x))),
-    lambda k: {'k': k, 'v': json_extract_string(x, concat('$."', replace(k, '"', '\\"'), '"'))}))),
+    lambda k: {'k': k, 'v': json_extract_string(x, CASE k WHEN '*' THEN '/*' ELSE concat('$."', replace(k, '"', '\\"'), '"') END)}))),
   CASE WHEN llm_object(x) IS NULL AND x <> '' THEN MAP {'value': x} END) END;
 """
 
@@ -110,7 +110,13 @@ def literal(text: str) -> str:
 
 
 def json_path(keys: Iterable) -> str:
-    """The JSON path of a chain of keys, each taken as it stands; an integer is a list index."""
+    """The JSON path of a chain of keys, each taken as it stands; an integer is a list index.
+
+    The engine takes a quoted star for a wildcard; a JSON pointer, which has none, stands for such a path.
+    """
+    keys = list(keys)
+    if "*" in keys:
+        return "".join("/" + str(k).replace("~", "~0").replace("/", "~1") for k in keys)
     steps = (f"[{k}]" if isinstance(k, int) else '."' + str(k).replace("\\", "\\\\").replace('"', '\\"') + '"' for k in keys)
     return "$" + "".join(steps)
 

@@ -4,6 +4,13 @@ from pathlib import Path
 
 import pytest
 
+# Files of minutes begin first, so that no worker is left alone with one of them.
+LONG = ("test_store_kill", "test_ingest_properties", "test_ingest_damage", "test_pull", "test_store", "test_reports")
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: LONG.index(item.path.stem) if item.path.stem in LONG else len(LONG))
+
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:

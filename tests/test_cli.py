@@ -210,7 +210,7 @@ def test_ctrl_c_is_exit_130_and_keeps_nothing(tmp_path):
     finally:
         child.kill()
         child.communicate()
-    assert child.returncode == 130
+    assert child.returncode == 130, err
     assert b"interrupted; nothing half done is kept, run the same command again" in err
     assert not list(store.rglob("*.parquet"))
 

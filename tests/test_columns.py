@@ -83,6 +83,15 @@ class TestQuoting:
         ).fetchall()
         assert found == [("yes",)]
 
+    @pytest.mark.parametrize("keys", [["*"], ["a", "*"], ["*", 1, "x/y~z"]])
+    def test_a_star_is_a_key_like_any_other(self, keys):
+        inner = "yes"
+        for key in reversed(keys):
+            inner = {key: inner, "other": "no"} if isinstance(key, str) else ["no", inner]
+        assert CON.sql(f"SELECT json_extract_string($1, {literal(json_path(keys))})", params=[json.dumps(inner)]).fetchall() == [
+            ("yes",)
+        ]
+
     def test_a_path_into_a_list_and_below(self):
         assert json_path(["a", 0, "b.c"]) == '$."a"[0]."b.c"'
         assert one(f'json_extract_string(\'{{"a":[{{"b.c":"x"}}]}}\', {literal(json_path(["a", 0, "b.c"]))})') == "x"

@@ -225,6 +225,14 @@ def test_a_full_pull_marks_what_has_vanished_and_what_came_back(bench):
     assert bench.obs().query("SELECT count(*) AS n FROM vanished WHERE gone")["n"][0].as_py() == 0
 
 
+def test_an_end_before_the_watermark_needs_a_beginning(bench):
+    bench.pull(until=None)
+    with pytest.raises(
+        UsageError, match=r"until=2026-11-01 00:00 lies before what a pull goes on from, 2026-11-0.*; give since, too"
+    ):
+        bench.goes_on(until="2026-11-01")
+
+
 # Stopped and gone on
 
 
@@ -309,14 +317,14 @@ def _wait_for_rows(store: str, files: int) -> None:
 def test_ctrl_c_is_exit_130_and_keeps_what_was_fetched(tmp_path):
     _, double = _serve(tmp_path)
     slow = double.handle
-    double.handle = lambda request: (time.sleep(0.3), slow(request))[1]
+    double.handle = lambda request: (time.sleep(1.5), slow(request))[1]
     store = str(tmp_path / "store")
     with serving(double) as url:
         child = _child("langfuse", store, url)
         _wait_for_rows(store, 1)
         child.send_signal(signal.SIGINT)
         _, err = child.communicate(timeout=60)
-    assert child.returncode == 130
+    assert child.returncode == 130, err
     assert "llmobs: interrupted; what was fetched is kept, the same command goes on from there" in err
     assert list(Path(store).glob("_llmobs/pull/*/*/plan.json"))
 

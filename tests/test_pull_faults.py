@@ -8,7 +8,7 @@ from doubles.faults import KINDS
 from pullkit import SERVERS, seeded_pull
 
 # Each kind of fault alone at least once, and as many mixes; another beginning than the benchmark's.
-SEEDS = range(100_000, 100_000 + 2 * len(KINDS) * len(SERVERS), 7)
+SEEDS = range(100_000, 100_000 + 2 * len(KINDS) * len(SERVERS), 11)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -357,7 +357,7 @@ def test_a_stopped_pull_goes_on_where_it_was(tmp_path):
     again = Source()
     drain(again, spool, [seconds(40)], clock=Clock())
     assert ids(spool) == list(range(40))
-    assert again.asked[0][1] == "24"
+    assert again.asked[0][1] == "16"
 
 
 def test_half_a_page_on_disk_is_cut_off(tmp_path):

@@ -61,4 +61,5 @@ def parquet(files: Sequence[str], table: Table, extra: dict[str, str] | None = N
 
 def is_interrupt(error: BaseException) -> bool:
     """Whether an error of the engine, or of Arrow reading its answer, only says that the user stopped it."""
-    return "INTERRUPT Error" in str(error) or str(error) == "Query interrupted"
+    text = str(error).rstrip()
+    return "INTERRUPT Error" in text or text.endswith("Query interrupted")

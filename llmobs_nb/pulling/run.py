@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 IO = ("all", "errors", "sampled", "none")
 STALE = timedelta(minutes=10)
-# The entity that stands for a vendor's spans, and the table that its rows, and those of its scores, go to.
-_TRAFFIC = {"langfuse": ("observations", "scores"), "langsmith": ("runs", "feedback")}
 
 
 @dataclass(frozen=True)
@@ -150,7 +148,7 @@ def _once(run: _Run, project: Project, key: str, folder: str) -> Pulled:
         # Rows may arrive a little late: what is newer than that is not held to be complete.
         mark = mark.adding((since, min(until, datetime.fromisoformat(plan["began"]) - marks.ARRIVAL)))
     done = Pulled(run.client.source, project, since, until, resumed=resumed, undone=undone, notes=notes)
-    done.rows = {entity: _count(spool, entity) for entity in spool.entities()}
+    done.rows = {entity: spool.count(entity) for entity in spool.entities()}
     done.ingested = _ingest(run, spool, project, job, totals, notes)
     if not undone:
         if run.request.full and run.store.exists:
@@ -167,8 +165,11 @@ def _planned(run: _Run, mark: marks.Mark) -> dict:
     """The plan of a new pull, with all times fixed."""
     now = _floor(run.now().astimezone(UTC))
     overlaps = dict(run.client.overlaps)
-    traffic = _TRAFFIC[run.client.source][0]
-    stretch = marks.window(mark, *run.ends, now, overlaps[traffic], full=run.request.full)
+    stretch = marks.window(mark, *run.ends, now, overlaps[run.client.traffic[0]], full=run.request.full)
+    if stretch[0] >= stretch[1]:
+        raise UsageError(
+            f"until={stretch[1]:%Y-%m-%d %H:%M} lies before what a pull goes on from, {stretch[0]:%Y-%m-%d %H:%M}; give since, too"
+        )
     whole = run.request.full or run.ends[0] is not None
     fetch = marks.windows(overlaps, mark, stretch, whole=whole)
     return {
@@ -184,9 +185,7 @@ def _job(run: _Run, project: Project, plan: dict) -> Job:
     since, until = (datetime.fromisoformat(plan[name]) for name in ("since", "until"))
     known = Known(run.store, run.client.source, project.id)
     fetch = {n: [(datetime.fromisoformat(a), datetime.fromisoformat(b)) for a, b in w] for n, w in plan["windows"].items()}
-    return Job(
-        project, since, until, run.request.io, run.request.full, fetch, known.open_spans(since), known.unknown
-    )  # fmt: skip
+    return Job(project, since, until, run.request.io, fetch, known.open_spans(since), known.unknown)
 
 
 def _fetch(run: _Run, spool: Spool, job: Job, plan: dict) -> list[Undone]:
@@ -204,16 +203,6 @@ def _fetch(run: _Run, spool: Spool, job: Job, plan: dict) -> list[Undone]:
         if undone:
             return undone
     return []
-
-
-def _count(spool: Spool, entity: str) -> int:
-    return sum(data.count(b"\n") for path in spool.files(entity) for data in _blocks(path))
-
-
-def _blocks(path: str):
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            yield block
 
 
 def _ingest(run: _Run, spool: Spool, project: Project, job: Job, totals: Sequence[dict], notes: Sequence[str]) -> Ingested | None:
@@ -239,8 +228,7 @@ def _reconcile(run: _Run, spool: Spool, project: Project, job: Job) -> int:
     from ..ingest.run import ingest
     from .vanished import compare
 
-    names = dict(zip(("spans", "scores"), _TRAFFIC[run.client.source], strict=True))
-    fetched = {table: spool.files(entity) for table, entity in names.items()}
+    fetched = {table: spool.files(entity) for table, entity in zip(("spans", "scores"), run.client.traffic, strict=True)}
     found = compare(
         Observations(run.store.snapshot()), fetched, source=run.client.source, project=project.id,
         since=job.since, until=job.until, now=run.now(),

@@ -73,6 +73,7 @@ class LangfuseClient:
     """
 
     source = "langfuse"
+    traffic = ("observations", "scores")
     pages: Mapping[str, Pages] = PAGES
     overlaps: Mapping[str, timedelta] = OVERLAPS
 

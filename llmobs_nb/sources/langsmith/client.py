@@ -52,6 +52,7 @@ class LangsmithClient:
     """
 
     source = "langsmith"
+    traffic = ("runs", "feedback")
     overlaps: Mapping[str, timedelta] = {"runs": timedelta(hours=48), "feedback": timedelta(hours=1)}
     workers = 3
 

@@ -14,6 +14,8 @@ from .job import Client, Page, Slice
 from .spool import Progress, Spool
 
 EMPTY_PAGES = 200
+# How long a stopped pull waits for requests under way; what comes later is not written any more.
+STOP_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -56,18 +58,15 @@ def drain(
     Raises what no slice can do without: a key that is refused, a host that nobody answers at (SourceError). Ctrl-C stops the
     workers at their next page; what is noted stays.
     """
-    work = _Work(client, spool, clock, slices, progress)
-    threads = [threading.Thread(target=work.run, daemon=True) for _ in range(max(1, min(workers, len(slices))))]
+    work = _Work(client, spool, clock, slices, progress, max(1, min(workers, len(slices))))
     try:
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            while thread.is_alive():
-                thread.join(0.2)
+        work.start()
+        # Not Thread.join: Ctrl-C inside it makes Python 3.11 take a running thread for ended.
+        while not work.ended.wait(0.2):
+            pass
     except BaseException:
         clock.stop()
-        for thread in threads:
-            thread.join()
+        work.ended.wait(STOP_SECONDS)
         raise
     if work.error is not None:
         raise work.error
@@ -79,13 +78,14 @@ def drain(
 class _Work:
     """What the workers share."""
 
-    def __init__(self, client: Client, spool: Spool, clock: Clock, slices: Sequence[Slice], progress):
+    def __init__(self, client: Client, spool: Spool, clock: Clock, slices: Sequence[Slice], progress, workers: int):
         self.client, self.spool, self.clock, self.progress = client, spool, clock, progress
         self.todo: queue.Queue[Slice] = queue.Queue()
         self.open = 0
         self.lock = threading.Lock()
         self.undone: list[Undone] = []
         self.error: BaseException | None = None
+        self.workers, self.ended = workers, threading.Event()
         self.tally = Tally()
         self._add(slices)
 
@@ -97,7 +97,21 @@ class _Work:
         for slice in slices:
             self.todo.put(slice)
 
-    def run(self) -> None:
+    def start(self) -> None:
+        """Start the workers; ``ended`` is set by the last of them."""
+        for _ in range(self.workers):
+            threading.Thread(target=self._run, daemon=True).start()
+
+    def _run(self) -> None:
+        try:
+            self._work()
+        finally:
+            with self.lock:
+                self.workers -= 1
+            if self.workers == 0:
+                self.ended.set()
+
+    def _work(self) -> None:
         """Take slices until none is open or somebody met an error that ends the pull."""
         while self.error is None and not self.clock.stopped:
             try:
@@ -149,9 +163,9 @@ class _Work:
         pages = self.client.pages[slice.entity]
         limit, seen, empty = pages.first, {got.cursor}, 0
         while True:
+            page, limit = self._page(slice, got.cursor, limit, pages.least)
             if self.clock.stopped:
                 raise Stopped
-            page, limit = self._page(slice, got.cursor, limit, pages.least)
             if page.cursor is not None and page.cursor in seen:
                 raise TooMuch("the source repeats a page")
             seen.add(page.cursor)

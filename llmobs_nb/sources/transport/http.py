@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -91,7 +92,9 @@ class Http:
         return f"Http({self.base_url!r})"
 
     def close(self) -> None:
-        self._client.close()
+        """Let go of the connections, also of one that a stopped worker still waits on."""
+        with contextlib.suppress(RuntimeError):
+            self._client.close()
 
     def get(self, path: str, params: Any = None, *, bucket: Bucket | None = None) -> Any:
         """The JSON of a GET. Raises TooMuch, Unfinished, Absent, Refused; SourceError where no later try can help."""

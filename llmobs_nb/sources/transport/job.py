@@ -96,7 +96,6 @@ class Job:
     since: datetime
     until: datetime
     io: str = "none"
-    full: bool = False
     windows: Mapping[str, Sequence[tuple[datetime, datetime]]] = field(default_factory=dict)
     open_spans: Sequence[tuple[str, str]] = ()
     unknown: Callable[[Sequence[str]], list[str]] = lambda ids: list(ids)
@@ -109,9 +108,13 @@ class Rows(Protocol):
 
 
 class Client(Protocol):
-    """One vendor, as a pull uses it. All methods but ``fetch`` are called from one thread; ``fetch`` from several."""
+    """One vendor, as a pull uses it. All methods but ``fetch`` are called from one thread; ``fetch`` from several.
+
+    ``traffic`` names the entities whose rows become spans and scores.
+    """
 
     source: str
+    traffic: tuple[str, str]
     pages: Mapping[str, Pages]
     overlaps: Mapping[str, timedelta]
     workers: int

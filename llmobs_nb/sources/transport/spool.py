@@ -57,11 +57,7 @@ class Spool:
 
     def progress(self, slice: Slice) -> Progress:
         """How far a slice got."""
-        try:
-            with open(self._path(slice.entity, f"{slice.key}.json"), "rb") as file:
-                return Progress(**orjson.loads(file.read()))
-        except (FileNotFoundError, orjson.JSONDecodeError, TypeError):
-            return Progress()
+        return _progress(self._path(slice.entity, f"{slice.key}.json"))
 
     def begin(self, slice: Slice) -> Progress:
         """How far a slice got, its file cut back to what was noted."""
@@ -108,6 +104,11 @@ class Spool:
         names = sorted(n for n in os.listdir(folder) if n.endswith(".jsonl")) if os.path.isdir(folder) else []
         return [path for n in names if os.path.getsize(path := os.path.join(folder, n))]
 
+    def count(self, entity: str) -> int:
+        """How many rows of an entity were fetched; one that came twice counts twice."""
+        notes = [path.removesuffix("l") for path in self.files(entity)]
+        return sum(_progress(note).rows for note in notes)
+
     def joined(self, entity: str) -> str:
         """All rows of an entity in one file: one file is read faster than a hundred, and a trace is in it as a whole."""
         path = self._path(f"{entity}.jsonl")
@@ -127,3 +128,11 @@ class Spool:
     def remove(self) -> None:
         """Forget the pull."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _progress(note: str) -> Progress:
+    try:
+        with open(note, "rb") as file:
+            return Progress(**orjson.loads(file.read()))
+    except (FileNotFoundError, orjson.JSONDecodeError, TypeError):
+        return Progress()
