@@ -30,7 +30,7 @@ from .derive import derive
 from .fill import filled
 from .prompts import with_system_prompts
 
-CHUNK_ROWS = 20_000
+CHUNK_ROWS = 8_000
 CHUNK_BYTES = 32 << 20
 LINE_BYTES = 4 << 20
 BATCH_ROWS = 8_192
