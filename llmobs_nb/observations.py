@@ -6,7 +6,8 @@ import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
@@ -94,6 +95,20 @@ class Observations:
             raise place_of(self.store).refusal(error) or UsageError(
                 f"query failed: {' '.join(str(error).split())[:300]}; the views are {', '.join(TABLES)}"
             ) from None
+
+    @contextmanager
+    def kept(self, name: str, sql: str) -> Iterator[None]:
+        """The answer of a statement as a view of that name while the block runs, computed once; it may spill to disk.
+
+        For an analysis that asks many small questions about the same rows. A name that is taken is replaced; UsageError as
+        for ``query``.
+        """
+        self.query(f"SELECT count(*) FROM ({sql} LIMIT 0)")
+        self._con.execute(f"CREATE OR REPLACE TEMP TABLE {quote(name)} AS {sql}")
+        try:
+            yield
+        finally:
+            self._con.execute(f"DROP TABLE IF EXISTS {quote(name)}")
 
     def sql(self, sql: str, params: Sequence | Mapping | None = None) -> pd.DataFrame:
         """``query`` as a DataFrame; maps become dicts."""

@@ -1,0 +1,176 @@
+"""The values of each dimension that are worth slicing by, and what a trace is expected to score by what it is.
+
+Expectations come from an additive model of the dimensions that stand still (ridge regression on a sample). Metrics are
+compared net of them, so that a change of the mix moves nothing, and slices of different level can be pooled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from ...columns import literal
+from ..reductions import rows
+from .traces import RAW, Plan
+from .wording import TEXTS
+
+CODED = "incident_coded"
+MOST_VALUES = 80
+LEAST_ROWS = 30
+LEAST_SHARE = 0.002
+SAMPLE = 30_000
+RIDGE = 8.0
+TURN = "turn_band"
+DOCUMENTS = "documents"
+LENGTH, THUMBS = "length_band", "user_said"
+DERIVED = (TURN, DOCUMENTS, LENGTH, THUMBS)
+# Versions of something: what carries one after the other, and within what.
+VERSIONS = {
+    "prompt_version": ("prompt_name", "feature"), "model": ("model_requested", "feature"),
+    "retrieval_index_version": ("feature", "prompt_name"), "model_params": ("feature", "prompt_name"),
+    DOCUMENTS: ("feature", "prompt_name"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One dimension: the values kept (their place is their code), rows of each, first and last day with one.
+
+    ``still`` says that its values are there all the time, so that before and after can be compared within them.
+    """
+
+    name: str
+    column: str
+    values: tuple[str, ...]
+    count: np.ndarray
+    first: np.ndarray
+    last: np.ndarray
+    still: bool
+
+
+def find_axes(obs, plan: Plan) -> tuple[Axis, ...]:
+    """Every dimension with two values or more among the traces."""
+    named = [(d.name, f"d{i}") for i, d in enumerate(plan.dimensions)]
+    named += _derived(plan)
+    total = rows(obs, f"SELECT count(*) AS n FROM {RAW}")[0]["n"]
+    out = []
+    for name, column in named:
+        found = rows(obs, f"""SELECT {column} AS v, count(*) AS n, min(hour) // 24 AS first, max(hour) // 24 AS last FROM {RAW}
+            WHERE {column} IS NOT NULL GROUP BY 1 HAVING count(*) >= {max(LEAST_ROWS, LEAST_SHARE * total)}
+            ORDER BY n DESC, v LIMIT {MOST_VALUES}""")
+        if len(found) >= (2 if name not in ("model", "model_requested", "prompt_name", "feature") else 1):
+            n, first, last = (np.array([r[k] for r in found], float) for k in ("n", "first", "last"))
+            out.append(Axis(name, column, tuple(r["v"] for r in found), n, first, last, _still(plan, n, first, last)))
+    return tuple(out)
+
+
+def _derived(plan: Plan) -> list[tuple[str, str]]:
+    """What is made of other columns: not for slices to be told by, but for who gets judged and what a setting was."""
+    out = [(TURN, "CASE WHEN turn <= 2 THEN CAST(turn AS VARCHAR) WHEN turn > 2 THEN '3+' END")]
+    out.append((DOCUMENTS, "CAST(documents AS VARCHAR)"))
+    chars = next(i for i, m in enumerate(plan.metrics) if m.name == "output_chars")
+    out.append((LENGTH, f"CAST(CAST(round(2.5 * ln(m{chars} + 1)) AS INTEGER) AS VARCHAR)"))
+    thumbs = [i for i, m in enumerate(plan.metrics) if m.name.startswith("score:") and m.name.endswith(":user")]
+    if thumbs:
+        out.append((THUMBS, f"CASE WHEN m{thumbs[0]} IS NULL THEN 'nothing' WHEN m{thumbs[0]} > 0.5 THEN 'up' ELSE 'down' END"))
+    return out
+
+
+def _still(plan: Plan, n, first, last) -> bool:
+    return float(n[(last - first) >= 0.8 * plan.days].sum()) >= 0.5 * float(n.sum())
+
+
+def coded_sql(obs, plan: Plan, axes: Sequence[Axis], texts: int) -> str:
+    """Per trace: day, hour, code per axis (c0 …, null for a rare value), metrics net of expectation (m0 …).
+
+    The last ``texts`` metrics of the plan stand in the table of wordings. Where there is a judge, ``raw`` is its first score
+    and ``expected`` what the trace is expected to get, judged or not, by all that is known of it.
+    """
+    fits = _fits(obs, plan, axes)
+    expected = _expected(obs, plan, axes)
+    joins, codes = [], []
+    for k, axis in enumerate(axes):
+        wanted = {f"b{m}": fits[m][k] for m in fits if k in fits[m]} | ({"e": expected[k]} if k in expected else {})
+        names = ", ".join(["v", "code", *wanted])
+        lines = ", ".join(
+            f"({literal(v)}, {c}{''.join(f', {part[c]:.6g}' for part in wanted.values())})" for c, v in enumerate(axis.values)
+        )
+        joins.append(f"LEFT JOIN (VALUES {lines}) a{k}({names}) ON {axis.column} = a{k}.v")
+        codes.append(f"a{k}.code AS c{k}")
+    metrics = [f"{_net(plan, i, fits.get(i, {}))} AS m{i}" for i in range(len(plan.metrics))]
+    if expected:
+        metrics += ["m0 AS raw", " + ".join(f"coalesce(a{k}.e, 0)" for k in expected) + " AS expected"]
+    if texts:
+        joins.append(f"LEFT JOIN {TEXTS} USING (source, project, trace_id)")
+    columns = ", ".join(["source", "project", "trace_id", "started", "hour // 24 AS day", "hour", *codes, *metrics])
+    return f"SELECT {columns} FROM {RAW} {' '.join(joins)}"
+
+
+def has_judge(plan: Plan) -> bool:
+    """Whether the first metric is the score of a judge."""
+    return plan.metrics[0].name.startswith("score:") and plan.metrics[0].name.endswith(":judge")
+
+
+def _expected(obs, plan: Plan, axes: Sequence[Axis]) -> dict[int, np.ndarray]:
+    """What each value adds to the first judge's score; how long an answer is and what its user said count here too."""
+    if not has_judge(plan):
+        return {}
+    usable = [k for k, a in enumerate(axes) if a.still and a.name not in VERSIONS]
+    frame = _sample(obs, plan, axes, usable, [0], "m0 IS NOT NULL")
+    codes = {k: pd.Categorical(frame[f"a{k}"], categories=axes[k].values).codes for k in usable}
+    return _ridge(codes, [len(axes[k].values) for k in usable], frame["m0"].to_numpy(float, na_value=np.nan))
+
+
+def value_sql(plan: Plan, i: int) -> str:
+    """The metric as it is compared: the logarithm of what only a ratio says something about."""
+    return f"CASE WHEN m{i} > 0 THEN ln(m{i}) END" if plan.metrics[i].kind == "log" else f"m{i}"
+
+
+def _net(plan: Plan, i: int, fit: dict[int, np.ndarray]) -> str:
+    return " - ".join([f"({value_sql(plan, i)})", *(f"coalesce(a{k}.b{i}, 0)" for k in fit)])
+
+
+def _fits(obs, plan: Plan, axes: Sequence[Axis]) -> dict[int, dict[int, np.ndarray]]:
+    """Per metric and axis: what each value adds to the expectation."""
+    usable = [k for k, a in enumerate(axes) if a.still and a.name not in (*VERSIONS, LENGTH, THUMBS)]
+    scores = [i for i, m in enumerate(plan.metrics) if m.name.startswith("score:")]
+    others = [i for i, m in enumerate(plan.metrics) if not m.name.startswith(("score:", "text:")) and m.kind != "rate"]
+    out = {}
+    for metrics, where in ((scores, " OR ".join(f"m{i} IS NOT NULL" for i in scores)), (others, "true")):
+        if metrics:
+            frame = _sample(obs, plan, axes, usable, metrics, where)
+            codes = {k: pd.Categorical(frame[f"a{k}"], categories=axes[k].values).codes for k in usable}
+            for i in metrics:
+                fit = _ridge(codes, [len(axes[k].values) for k in usable], frame[f"m{i}"].to_numpy(float, na_value=np.nan))
+                if fit:
+                    out[i] = fit
+    return out
+
+
+def _sample(obs, plan: Plan, axes, usable, metrics, where: str) -> pd.DataFrame:
+    (row,) = rows(obs, f"SELECT count(*) AS n FROM {RAW} WHERE {where}")
+    every = max(1, -(-row["n"] // SAMPLE))
+    columns = [f"{axes[k].column} AS a{k}" for k in usable] + [f"{value_sql(plan, i)} AS m{i}" for i in metrics]
+    return obs.sql(f"SELECT {', '.join(columns)} FROM {RAW} WHERE ({where}) AND hash(trace_id) % {every} = 0")
+
+
+def _ridge(codes: dict[int, np.ndarray], sizes: Sequence[int], y: np.ndarray) -> dict[int, np.ndarray]:
+    known = np.isfinite(y)
+    if known.sum() < 200:
+        return {}
+    starts = np.cumsum([0, *sizes])
+    x = np.zeros((int(known.sum()), starts[-1] + 1), np.float32)
+    at = np.arange(len(x))
+    for (_, code), start in zip(codes.items(), starts[:-1], strict=True):
+        code = code[known]
+        x[at[code >= 0], start + code[code >= 0]] = 1
+    x[:, -1] = 1
+    y = y[known]
+    low, high = np.quantile(y, [0.01, 0.99])
+    gram = (x.T @ x).astype(float)
+    gram[np.diag_indices(len(gram) - 1)] += RIDGE
+    beta = np.linalg.solve(gram + 1e-6 * np.eye(len(gram)), x.T.astype(float) @ np.clip(y, low, high))
+    return {k: beta[a : a + s] for k, a, s in zip(codes, starts[:-1], sizes, strict=True)}

@@ -1,0 +1,162 @@
+"""Counts, sums and sums of squares of every metric by slice and day: the only thing that leaves the engine for the search."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+
+import numpy as np
+
+from ...stats.cells import Cells
+from .axes import CODED, DERIVED, VERSIONS, Axis
+from .traces import Plan
+
+LEAST = 40
+SAME = 0.97
+NEW_AFTER = 3
+MOST_EXPOSURES = 60
+
+Label = tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """A version that is new in its context: what was there before it is what it is compared with."""
+
+    axis: int
+    value: int
+    context: tuple[int, int] | None
+    since: int
+
+
+@dataclass(eq=False)
+class Cube:
+    """Per slice (a conjunction of codes by axis), metric and day: counts, sums, sums of squares (3 × M × C × T); of all traffic 3 × M × T."""
+
+    labels: list[Label]
+    sums: np.ndarray
+    total: np.ndarray
+    rows: np.ndarray
+    exposures: dict[int, Exposure] = field(default_factory=dict)
+
+    def cells(self, plan: Plan, i: int) -> Cells:
+        """One metric of all slices, all traffic at the end."""
+        order = [len(label) for label in self.labels]
+        n, s, q = self.sums[:, i]
+        kind = plan.metrics[i].kind
+        return Cells(n, s, q, self.total[:, i], order, rate=kind == "rate", phase=plan.start.weekday())
+
+
+class Counter:
+    """Asks the engine for sums by some axes and days."""
+
+    def __init__(self, obs, plan: Plan, axes: Sequence[Axis]) -> None:
+        self.obs, self.plan, self.axes = obs, plan, axes
+        self.scores = [i for i, m in enumerate(plan.metrics) if m.name.startswith("score:")]
+        self.others = [i for i in range(len(plan.metrics)) if i not in self.scores]
+
+    def by(self, axes: Sequence[int]) -> np.ndarray:
+        """4 × M × K × T: counts, sums, sums of squares, and all rows; K runs over the product of the codes."""
+        sizes = [len(self.axes[k].values) for k in axes]
+        out = np.zeros((4, len(self.plan.metrics), int(np.prod(sizes)), self.plan.days))
+        for metrics, where in ((self.others, "true"), (self.scores, self._scored())):
+            if metrics:
+                self._fill(out, axes, sizes, metrics, where)
+        return out
+
+    def _scored(self) -> str:
+        return " OR ".join(f"m{i} IS NOT NULL" for i in self.scores) or "false"
+
+    def _fill(self, out, axes, sizes, metrics, where) -> None:
+        columns = ["count(*) AS rows"]
+        for i in metrics:
+            columns += [f"count(m{i}) AS n{i}", f"sum(m{i}) AS s{i}"]
+            if self.plan.metrics[i].kind != "rate":
+                columns.append(f"sum(m{i} * m{i}) AS q{i}")
+        keys = [f"c{k}" for k in axes]
+        known = "".join(f" AND {k} IS NOT NULL" for k in keys)
+        answer = self.obs.query(
+            f"SELECT {', '.join([*keys, 'day', *columns])} FROM {CODED} WHERE ({where}){known} GROUP BY {', '.join([*keys, 'day'])}"
+        )
+        got = {c: np.nan_to_num(answer[c].to_numpy()) for c in answer.column_names}
+        at = np.zeros(answer.num_rows, int)
+        for key, size in zip(keys, sizes, strict=True):
+            at = at * size + got[key].astype(int)
+        day = got["day"].astype(int)
+        for i in metrics:
+            out[0, i, at, day], out[1, i, at, day] = got[f"n{i}"], got[f"s{i}"]
+            out[2, i, at, day] = got.get(f"q{i}", got[f"s{i}"])
+            out[3, i, at, day] = got["rows"]
+
+
+def build(counter: Counter, *, pairs: bool = True) -> Cube:
+    """All slices of one and two attributes with enough rows, none twice, and the versions that are new in their context."""
+    plan, axes = counter.plan, counter.axes
+    ones = {k: counter.by([k]) for k in range(len(axes))}
+    total = counter.by([])[:3, :, 0]
+    labels: list[Label] = []
+    parts: list[np.ndarray] = []
+    still = [k for k, a in enumerate(axes) if a.still and a.name not in DERIVED]
+    single: dict[int, np.ndarray] = {}
+    for k in still:
+        count = _rows(counter, ones[k])
+        single[k] = count
+        kept = [v for v in np.flatnonzero(count >= LEAST) if count[v] < SAME * _everyone(counter, total)]
+        labels += [((k, int(v)),) for v in kept]
+        parts.append(ones[k][:3][:, :, kept])
+    cube = Cube(labels, np.concatenate(parts, axis=2) if parts else np.zeros((3, len(plan.metrics), 0, plan.days)), total, np.zeros(0))
+    extra_labels, extra_parts = [], []
+    for a, b in combinations(still, 2) if pairs else ():
+        got = counter.by([a, b])
+        count, size = _rows(counter, got), len(axes[b].values)
+        first, second = np.divmod(np.arange(len(count)), size)
+        narrow = (count < SAME * single[a][first]) & (count < SAME * single[b][second])
+        kept = np.flatnonzero((count >= LEAST) & narrow)
+        extra_labels += [((a, int(first[v])), (b, int(second[v]))) for v in kept]
+        extra_parts.append(got[:3][:, :, kept].astype(np.float32))
+    cube.labels += extra_labels
+    cube.sums = np.concatenate([cube.sums, *extra_parts], axis=2) if extra_parts else cube.sums
+    _add_exposures(counter, cube, ones)
+    cube.rows = cube.sums[0].max(axis=0).sum(axis=1)
+    return cube
+
+
+def _rows(counter: Counter, got: np.ndarray) -> np.ndarray:
+    i = counter.others[0] if counter.others else 0
+    return got[3, i].sum(axis=1)
+
+
+def _everyone(counter: Counter, total: np.ndarray) -> float:
+    return float(total[0].max(axis=0).sum())
+
+
+def _add_exposures(counter: Counter, cube: Cube, ones) -> None:
+    names = {a.name: k for k, a in enumerate(counter.axes)}
+    for name, contexts in VERSIONS.items():
+        if name not in names:
+            continue
+        axis = names[name]
+        context = next((names[c] for c in contexts if c in names), None)
+        got = counter.by([axis] if context is None else [axis, context])
+        around = None if context is None else ones[context]
+        _new_versions(counter, cube, axis, context, got, around)
+
+
+def _new_versions(counter: Counter, cube: Cube, axis: int, context: int | None, got: np.ndarray, around) -> None:
+    i = counter.others[0] if counter.others else 0
+    size = 1 if context is None else len(counter.axes[context].values)
+    for cell in np.flatnonzero(got[3, i].sum(axis=1) >= LEAST):
+        value, place = divmod(int(cell), size)
+        everyone = cube.total if around is None else around[:3, :, place]
+        days = np.flatnonzero(got[3, i, cell] > 0)
+        there = np.flatnonzero(everyone[0].max(axis=0) > 0)
+        since = int(days[0])
+        if since < there[0] + NEW_AFTER or len(cube.exposures) >= MOST_EXPOSURES:
+            continue
+        pooled = got[:3, :, cell].copy()
+        pooled[:, :, :since] = everyone[:, :, :since]
+        label = ((axis, value),) if context is None else ((axis, value), (context, place))
+        cube.exposures[len(cube.labels)] = Exposure(axis, value, None if context is None else (context, place), since)
+        cube.labels.append(label)
+        cube.sums = np.concatenate([cube.sums, pooled[:, :, None]], axis=2)

@@ -1,0 +1,148 @@
+"""Since when: the day from the slice's own series, then the hour, with an interval; and until when."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime, timedelta
+
+import numpy as np
+from scipy.special import logsumexp
+
+from ...stats import changes
+from ...stats.contrast import adjusted
+from ..reductions import rows
+from .axes import CODED
+from .result import Onset
+from .suspects import where_sql
+from .theories import Room, Theory
+
+LEVEL = 0.92
+AROUND = 3
+SHORT_DAYS = 3.0
+FULL = 0.85
+
+
+def date(room: Room, theory: Theory) -> tuple[Onset, datetime | None]:
+    """Onset and end of a theory."""
+    if theory.suspect is not None and theory.suspect.at is not None:
+        return _of_suspect(room, theory)
+    return _of_lead(room, theory)
+
+
+def _of_suspect(room: Room, theory: Theory) -> tuple[Onset, datetime | None]:
+    """What was logged is known to the moment: the first trace that has it, and the last that has not."""
+    s, plan = theory.suspect, room.plan
+    metric = _flag_metric(room, theory)
+    shape, spread = "step", timedelta(hours=6)
+    if metric is not None:
+        n, k = theory.sums[0, metric, s.day :], theory.sums[1, metric, s.day :]
+        share = np.divide(k, n, out=np.zeros_like(k), where=n > 0)
+        full = share[n > 0]
+        if len(full) >= 6 and full[1:4].mean() < 0.6 * max(full[-max(3, len(full) // 3) :].mean(), 1e-9):
+            shape, spread = "ramp", timedelta(days=2)
+    end = None if s.end is None else plan.at(s.end)
+    if end is not None and end - s.at < timedelta(days=SHORT_DAYS):
+        shape = "burst"
+    return Onset(s.at, s.at - spread, s.at + timedelta(hours=1), shape), end
+
+
+def _flag_metric(room: Room, theory: Theory) -> int | None:
+    wording = theory.suspect.wording
+    if wording is None or theory.suspect.version is not None:
+        return None
+    texts = [i for i, m in enumerate(room.plan.metrics) if m.name.startswith("text:")]
+    return next((i for i in texts if room.plan.metrics[i].name.startswith(f"text:{wording.kind}:") and theory.suspect.details.get("metric") == i), None)
+
+
+def _of_lead(room: Room, theory: Theory) -> tuple[Onset, datetime | None]:
+    plan = room.plan
+    series = adjusted(room.cells(theory.sums, theory.metric), 0, shock=_shock_of(room, theory))
+    found = changes.find(series, draws=2)
+    if found is None or abs(found.onset - theory.day) > 10:
+        low, high, shape, end = theory.day - 1, theory.day + 1, "step", theory.end
+        start = theory.day
+    else:
+        start, low, high, shape, end = found.onset, found.low, found.high, found.shape, found.end
+    if shape == "ramp":
+        return Onset(plan.at(start + 0.5), plan.at(low), plan.at(high + 1), shape), None
+    return _by_hour(room, theory, start, low, high, end)
+
+
+def _shock_of(room: Room, theory: Theory) -> float:
+    from .leads import shock
+
+    total = room.cube.total[:, theory.metric]
+    alone = theory.sums[0, theory.metric].sum() > 0.97 * total[0].sum()
+    return shock(total, room.plan.start.weekday()) if alone else math.inf
+
+
+def _by_hour(room: Room, theory: Theory, start: int, low: int, high: int, end: int | None) -> tuple[Onset, datetime | None]:
+    """The hour of a step or burst: likelihood of every hour of the interval, means and spread of either side as they are."""
+    plan = room.plan
+    first, last = max(low - 1, 0), min(max(high, start) + 2, plan.days)
+    inside = (start, end if end is not None else plan.days)
+    n, s, q = _hours(room, theory, first, last)
+    before, after, spread = _levels(room, theory, inside)
+    if not spread or before == after:
+        return Onset(plan.at(start), plan.at(low), plan.at(high + 1), "burst" if end else "step"), _end(plan, end)
+    gain = _gain(n, s, before, after, spread)
+    later = np.concatenate([np.cumsum(gain[::-1])[::-1], [0.0]])
+    weight = np.exp(later - logsumexp(later))
+    at = int(weight.argmax())
+    cum = weight.cumsum()
+    lo, hi = int(np.searchsorted(cum, (1 - LEVEL) / 2)), int(np.searchsorted(cum, 1 - (1 - LEVEL) / 2))
+    onset = [plan.at(first + h / 24) for h in (at, min(lo, at), max(hi, at) + 1)]
+    until, shape = _end(plan, end), "step"
+    if end is not None:
+        until = _end_hour(room, theory, end, before, after, spread)
+        shape = "burst" if until - onset[0] < timedelta(days=SHORT_DAYS) else "step"
+    return Onset(*onset, shape), until
+
+
+def _end(plan, end: int | None) -> datetime | None:
+    return None if end is None else plan.at(end)
+
+
+def _end_hour(room: Room, theory: Theory, end: int, before: float, after: float, spread: float) -> datetime:
+    first, last = max(end - 2, 0), min(end + 1, room.plan.days)
+    n, s, _ = _hours(room, theory, first, last)
+    gain = _gain(n, s, before, after, spread)
+    sofar = np.concatenate([[0.0], np.cumsum(gain)])
+    return room.plan.at(first + int(sofar.argmax()) / 24)
+
+
+def _gain(n, s, before: float, after: float, spread: float) -> np.ndarray:
+    """Log likelihood of each hour's rows at the later level over that at the earlier one (normal rows, or 0 and 1)."""
+    if 0 < before < 1 and 0 < after < 1 and spread < 0:
+        return s * math.log(after / before) + (n - s) * math.log((1 - after) / (1 - before))
+    return ((after - before) * s - n * (after**2 - before**2) / 2) / abs(spread)
+
+
+def _levels(room: Room, theory: Theory, inside: tuple[int, int]) -> tuple[float, float, float]:
+    """Mean before, mean inside, variance of rows (negative for a rate, whose rows are 0 and 1)."""
+    n, s, q = theory.sums[:, theory.metric]
+    mask = np.zeros(len(n), bool)
+    mask[inside[0] : inside[1]] = True
+    core = mask.copy()
+    if inside[1] - inside[0] > 3:
+        core[inside[0]] = False
+    if not n[core].sum() or not n[~mask].sum():
+        return 0.0, 0.0, 0.0
+    before, after = s[~mask].sum() / n[~mask].sum(), s[core].sum() / n[core].sum()
+    if room.plan.metrics[theory.metric].kind == "rate":
+        before, after = (min(max(p, 1e-4), 1 - 1e-4) for p in (before, after))
+        return float(before), float(after), -1.0
+    variance = (q[~mask].sum() - s[~mask].sum() ** 2 / n[~mask].sum()) / n[~mask].sum()
+    return float(before), float(after), float(max(variance, 1e-12))
+
+
+def _hours(room: Room, theory: Theory, first: int, last: int):
+    """Counts, sums, sums of squares of the metric per hour of some days."""
+    i = theory.metric
+    out = np.zeros((3, (last - first) * 24))
+    sql = f"""SELECT hour - {first * 24} AS h, count(m{i}) AS n, sum(m{i}) AS s, sum(m{i} * m{i}) AS q FROM {CODED}
+        WHERE {where_sql(theory.label)} AND day >= {first} AND day < {last} GROUP BY 1"""
+    for r in rows(room.counter.obs, sql):
+        if r["n"]:
+            out[:, int(r["h"])] = r["n"], r["s"], r["q"]
+    return out

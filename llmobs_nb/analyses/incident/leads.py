@@ -1,0 +1,75 @@
+"""Where and when something became worse, whatever the reason: the search over all slices, days and watched metrics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...stats.cells import whole
+from ...stats.scan import Search, search
+from .cube import Counter, Cube, Label
+
+BURSTS = (1, 2, 6, 14)
+PERMUTATIONS = 40
+LEAST_VALUES = 100
+
+
+@dataclass(frozen=True)
+class Lead:
+    """A slice in which a metric became worse: first day, first day after (None: it lasts), signed z, p over the whole search."""
+
+    metric: int
+    cell: int
+    label: Label
+    day: int
+    end: int | None
+    z: float
+    score: float
+    p: float
+
+
+@dataclass(frozen=True, eq=False)
+class Leads:
+    """All of them, the surest first; ``metrics`` are those that were searched, ``best`` per searched metric the score of every slice."""
+
+    leads: tuple[Lead, ...]
+    metrics: tuple[int, ...]
+    search: Search | None
+
+
+def find_leads(counter: Counter, cube: Cube) -> Leads:
+    """The best slices of every watched metric with a bad way, best first."""
+    plan = counter.plan
+    metrics = [i for i, m in enumerate(plan.metrics) if m.better and cube.total[0, i].sum() >= LEAST_VALUES]
+    metrics = [i for i in metrics if cube.total[2, i].sum() > 0]
+    if not metrics or plan.days < 14:
+        return Leads((), tuple(metrics), None)
+    cells = [whole(cube.cells(plan, i)) for i in metrics]
+    shocks = [shock(c.total, plan.start.weekday()) for c in cells]
+    found = search(cells, bursts=BURSTS, shocks=shocks, permutations=PERMUTATIONS)
+    out = []
+    for j, i in enumerate(metrics):
+        bad = -1 if plan.metrics[i].better == "up" else 1
+        some = [f for f in found.scan.top(12, metric=j) if np.sign(f.z) == bad][:4]
+        for f in some:
+            label = () if f.cell >= len(cube.labels) else cube.labels[f.cell]
+            out.append(Lead(i, f.cell, label, f.onset, f.end, f.z, f.score, found.p_of(f)))
+    return Leads(tuple(sorted(out, key=lambda x: (x.p, -x.score))), tuple(metrics), found)
+
+
+def shock(total: np.ndarray, phase: int) -> float:
+    """Variance that days share beyond sampling, over long stretches: from the steps between neighbours, which a change hardly moves."""
+    n, s, q = total
+    full = n > 1
+    if full.sum() < 10:
+        return 0.0
+    level = np.divide(s, n, out=np.zeros_like(s), where=n > 0)
+    place = (np.arange(len(n)) + phase) % 7
+    usual = np.array([np.median(level[full & (place == k)]) if (full & (place == k)).any() else 0.0 for k in range(7)])
+    rest = (level - usual[place])[full]
+    variance = max(float((q.sum() - s.sum() ** 2 / n.sum()) / n.sum()), 0.0)
+    sampling = variance / n[full]
+    jumps = np.diff(rest) ** 2 - (sampling[1:] + sampling[:-1])
+    scatter = float(np.median(np.diff(rest) ** 2)) / 0.455 - float(np.median(sampling[1:] + sampling[:-1]))
+    return max(min(scatter, float(jumps.mean()) * 2), 0.0) / 2 / 0.6 * 2.3

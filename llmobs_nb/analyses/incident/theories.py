@@ -1,0 +1,185 @@
+"""What may have happened, each with how surely something became worse there: suspects tested where they point, leads as they were found.
+
+Support is minus the log of a p that pays for everything that was tried on its way: a suspect for its rivals and its metrics,
+a lead for all slices, days and metrics. So both are on one scale.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ...stats.cells import Cells
+from ...stats.estimate import Estimate
+from ...stats.scan import effects
+from .cube import Counter, Cube, Label
+from .leads import Lead, Leads
+from .suspects import Suspect, sums_of
+
+JUDGED_WEIGHT = 0.5
+NEUTRAL_WEIGHT = 0.04
+SEEN = 3.5
+MOST_LEADS = 4
+LARGEST = 600.0
+# What shows by itself what kind of change it is: metric, the way it moves, the kind, and metrics that follow from it.
+FINGERPRINTS = (
+    ("error_rate", 1, "provider_errors", ("latency_ms", "spans_per_trace", "length_rate")),
+    ("spans_per_trace", 1, "agent_loop", ("cost_usd", "latency_ms", "tokens_in", "ttft_ms", "error_rate")),
+    ("guardrail_block_rate", 1, "guardrail", ("output_chars",)),
+    ("length_rate", 1, "truncation", ("output_chars",)),
+    ("cache_read_share", -1, "prompt_cache", ("unit_price", "cost_per_token", "cost_usd", "ttft_ms", "latency_ms")),
+    ("unit_price", 1, "price", ("cost_per_token", "cost_usd")),
+    ("cost_per_token", 1, "price", ("cost_usd",)),
+    ("ttft_ms", 1, "provider_latency", ("latency_ms",)),
+    ("retrieval_top_score", -1, "retrieval", ()),
+)
+FALLBACK = {"latency_ms": "provider_latency", "cost_usd": "price"}
+
+
+@dataclass(eq=False)
+class Theory:
+    """One explanation: kind, slice (codes by axis), sums of all metrics there, first day, first day after, and the metric that tells most.
+
+    ``tests`` are (before, after, effect) per metric at that onset, nothing searched.
+    """
+
+    kind: str
+    label: Label
+    sums: np.ndarray
+    day: int
+    end: int | None
+    metric: int
+    support: float
+    tests: dict[int, tuple[Estimate, Estimate, Estimate]] = field(default_factory=dict)
+    suspect: Suspect | None = None
+    lead: Lead | None = None
+
+
+class Room:
+    """The data that theories are tested on."""
+
+    def __init__(self, counter: Counter, cube: Cube, leads: Leads) -> None:
+        self.counter, self.cube, self.leads = counter, cube, leads
+        self.plan = counter.plan
+        self.names = {m.name: i for i, m in enumerate(self.plan.metrics)}
+
+    def bad(self, i: int) -> int:
+        """The sign of a change for the worse; 0 where there is none."""
+        return {"up": -1, "down": 1, "": 0}[self.plan.metrics[i].better]
+
+    def cells(self, sums: np.ndarray, i: int) -> Cells:
+        """One metric of one slice against all traffic."""
+        n, s, q = (x[None] for x in sums[:, i])
+        total = np.maximum(self.cube.total[:, i], 0)
+        short = sums[0, i] > total[0]
+        total = np.where(short, sums[:, i], total)
+        return Cells(n, s, q, total, [1], rate=self.plan.metrics[i].kind == "rate", phase=self.plan.start.weekday())
+
+    def tests(self, sums: np.ndarray, day: int, end: int | None, *, shocks: bool = False) -> dict:
+        """(before, after, effect) per metric of a slice, net of the rest of traffic; of all traffic against itself before."""
+        out = {}
+        for i, m in enumerate(self.plan.metrics):
+            if m.name.startswith("text:") or sums[0, i].sum() < 10:
+                continue
+            cells = self.cells(sums, i)
+            alone = float(cells.n.sum()) > 0.97 * float(cells.total[0].sum())
+            shock = _shock(self, i) if alone or shocks else math.inf
+            out[i] = effects(cells, [0], max(day, 1), end, shock=shock)[0]
+        return out
+
+
+def _shock(room: Room, i: int) -> float:
+    from .leads import shock
+
+    return shock(room.cube.total[:, i], room.plan.start.weekday())
+
+
+def weights(room: Room) -> dict[int, float]:
+    """How the allowed error is shared among metrics: half for the judges, little for what is neither good nor bad."""
+    metrics = [i for i, m in enumerate(room.plan.metrics) if not m.name.startswith("text:")]
+    judged = [i for i in metrics if room.plan.metrics[i].name.endswith(":judge")]
+    neutral = [i for i in metrics if not room.plan.metrics[i].better]
+    rest = [i for i in metrics if i not in judged and i not in neutral]
+    out = {i: JUDGED_WEIGHT / len(judged) for i in judged}
+    out |= {i: NEUTRAL_WEIGHT / len(neutral) for i in neutral}
+    left = 1 - sum(out.values())
+    return out | {i: left / len(rest) for i in rest}
+
+
+def of_suspects(room: Room, suspects: list[Suspect]) -> list[Theory]:
+    """Each suspect with the metric in which most surely something became worse from its day on."""
+    share, out = weights(room), []
+    for s in suspects:
+        tests = room.tests(s.sums, s.day, s.end)
+        best = (0.0, None)
+        for i, (_, _, effect) in tests.items():
+            support = _support(effect, room.bad(i))
+            if support > 0:
+                best = max(best, (support + math.log(share[i]) - math.log(len(suspects)), i), key=lambda b: b[0])
+        if best[1] is not None:
+            out.append(Theory(s.kind, s.label, s.sums, s.day, s.end, best[1], best[0], tests, suspect=s))
+    return sorted(out, key=lambda t: -t.support)
+
+
+def _support(effect: Estimate, bad: int) -> float:
+    """Minus log p of a change for the worse (one-sided), of any change where neither way is bad."""
+    if not effect.ok or not effect.se:
+        return 0.0
+    if bad and np.sign(effect.value) != bad:
+        return 0.0
+    p = (effect.p or 1e-300) / (2 if bad else 1)
+    return min(-math.log(max(p, 1e-260)), LARGEST)
+
+
+def of_leads(room: Room) -> list[Theory]:
+    """The surest leads as theories; what kind each is, its fingerprint says."""
+    out: list[Theory] = []
+    for lead in room.leads.leads:
+        if len(out) >= MOST_LEADS:
+            break
+        if any(t.lead.cell == lead.cell or (t.metric == lead.metric and _near(t.day, lead.day)) for t in out):
+            continue
+        sums = sums_of(room.counter, room.cube, lead.label) if lead.cell >= len(room.cube.labels) else room.cube.sums[:, :, lead.cell]
+        tests = room.tests(sums.astype(float), lead.day, lead.end)
+        support = -math.log(max(lead.p, 1e-260))
+        out.append(Theory(_kind(room, lead, tests), lead.label, sums.astype(float), lead.day, lead.end, lead.metric, support, tests, lead=lead))
+    return out
+
+
+def _near(a: int, b: int) -> bool:
+    return abs(a - b) <= 3
+
+
+def _kind(room: Room, lead: Lead, tests: dict) -> str:
+    """The fingerprint that is seen most clearly in the lead's slice, what follows from another one left out."""
+    seen = fingerprints(room, lead.metric, lead.z, tests)
+    if not seen:
+        return FALLBACK.get(room.plan.metrics[lead.metric].name, "model_behaviour")
+    return max(seen, key=lambda k: seen[k])
+
+
+def fingerprints(room: Room, metric: int, z: float, tests: dict) -> dict[str, float]:
+    """Kind → |z| of its fingerprint, for those that are seen and do not follow from another."""
+    found = {}
+    for name, sign, kind, _ in FINGERPRINTS:
+        i = room.names.get(name)
+        if i is None or i not in tests:
+            continue
+        effect = tests[i][2]
+        value = effect.value / effect.se if effect.ok and effect.se else 0.0
+        if i == metric:
+            value = max(value, z, key=abs)
+        if value * sign >= SEEN:
+            found[name] = (abs(value), kind)
+    for name, _, _, follow in FINGERPRINTS:
+        if name in found:
+            for other in follow:
+                if other in found and (other != "error_rate" or found[other][0] < found[name][0]):
+                    if found[other][0] < 3 * found[name][0]:
+                        found.pop(other)
+    out: dict[str, float] = {}
+    for value, kind in found.values():
+        out[kind] = max(out.get(kind, 0.0), value)
+    return out

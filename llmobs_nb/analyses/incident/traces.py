@@ -1,0 +1,123 @@
+"""One row per trace of the product: its time, what it can be sliced by, and every metric that is watched; kept in the engine."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from ...columns import literal, quote
+from ...schema import SPANS
+from ..reductions import data_range, rows
+from .watched import WATCHED, Metric, score_metric
+
+RAW = "incident_raw"
+DAYS = 56
+HOUR_US = 3_600_000_000
+MOST_SCORES = 6
+# What the answering model call says; the others are said by any span of the trace.
+OF_CALLS = ("provider", "model_requested", "model", "prompt_name", "prompt_version", "model_params")
+_NO_SLICE = {
+    "kind", "name", "status", "error_class", "finish_reason", "system_prompt_hash", "tool_name", "response_cached", "source",
+    "retries", "attempt", "turn",
+}  # fmt: skip
+NOT_PRODUCTION = re.compile(r"stag|dev|test|sandbox|preprod|pre-prod|qa|uat|canary-env|^ci$|local", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """Something to slice by: its name as a cause tells it, and the expression that gives its value for a trace."""
+
+    name: str
+    sql: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The window in whole days from ``start`` on, the metrics (in the order of the columns m0, m1 …) and the dimensions (d0 …)."""
+
+    start: datetime
+    days: int
+    metrics: tuple[Metric, ...]
+    dimensions: tuple[Dimension, ...]
+    environments: tuple[str, ...]
+
+    @property
+    def end(self) -> datetime:
+        """The first moment after the window."""
+        return self.start + timedelta(days=self.days)
+
+    def at(self, day: float) -> datetime:
+        """A moment, given in days from the start."""
+        return self.start + timedelta(days=float(day))
+
+
+def make_plan(obs) -> Plan | None:
+    """What to look at: the last eight weeks of data, every score and every dimension that there is. None for an empty store."""
+    first, last = data_range(obs)
+    if first is None:
+        return None
+    end = last.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+    begin = first.replace(hour=0, minute=0, second=0, microsecond=0)
+    days = min((end - begin).days, DAYS)
+    start = end - timedelta(days=days)
+    dims, environments = _dimensions(obs)
+    return Plan(start, days, (*_scores(obs, start), *WATCHED), dims, environments)
+
+
+def _scores(obs, start: datetime) -> tuple[Metric, ...]:
+    """The most frequent scores with a number; judges before users before humans."""
+    found = rows(obs, f"""SELECT name, coalesce(rater, 'unknown') AS rater, count(*) AS n, min(value) AS low, max(value) AS high
+        FROM scores WHERE value IS NOT NULL AND trace_id IS NOT NULL AND created_at >= TIMESTAMPTZ {literal(start.isoformat())}
+        GROUP BY 1, 2 HAVING count(*) >= 30 AND max(value) > min(value) ORDER BY n DESC, name, rater LIMIT {MOST_SCORES}""")
+    order = {"judge": 0, "unknown": 1, "code": 2, "user": 3, "human": 4}
+    found.sort(key=lambda r: (order.get(r["rater"], 9), -r["n"], r["name"]))
+    return tuple(score_metric(r["name"], r["rater"], r["low"], r["high"]) for r in found)
+
+
+def _dimensions(obs) -> tuple[tuple[Dimension, ...], tuple[str, ...]]:
+    frame = obs.dimensions()
+    out, extra = [], obs._snapshot.extra.get("spans", {})
+    for row in frame.itertuples():
+        if row.name in _NO_SLICE or row.kind == "tag":
+            continue
+        if row.kind == "metadata":
+            out.append(Dimension(row.name, f"max(metadata[{literal(row.name)}])"))
+        elif row.name in OF_CALLS:
+            continue
+        elif row.name in SPANS or row.name in extra:
+            out.append(Dimension(row.name, f"max(CAST({quote(row.name)} AS VARCHAR))"))
+    named = {d.name for d in out}
+    calls = [Dimension(c, f"arg_max({c}, start_time) FILTER (WHERE kind = 'llm')") for c in OF_CALLS]
+    out = [d for d in out if not (d.name == "trace_name" and "feature" in named)]
+    environments = [r["e"] for r in rows(obs, "SELECT DISTINCT environment AS e FROM spans WHERE environment IS NOT NULL")]
+    other = tuple(sorted(e for e in environments if NOT_PRODUCTION.search(e)))
+    return (*out, *calls), other if len(other) < len(environments) else ()
+
+
+def raw_sql(obs, plan: Plan) -> str:
+    """One row per trace: identity, started, hour since the start, session, d0 …, m0 …, and where its texts are."""
+    since, until = (f"TIMESTAMPTZ {literal(t.isoformat())}" for t in (plan.start, plan.end))
+    dims = ", ".join(f"{d.sql} AS d{i}" for i, d in enumerate(plan.dimensions))
+    scores = [(i, m) for i, m in enumerate(plan.metrics) if m.name.startswith("score:")]
+    metrics = ", ".join(f"CAST({m.sql} AS DOUBLE) AS m{i}" for i, m in enumerate(plan.metrics) if m.sql)
+    judged = ", ".join(f"avg(value) FILTER ({_of(m)}) AS m{i}" for i, m in scores)
+    left_out = f" WHERE environment IS NULL OR environment NOT IN ({', '.join(map(literal, plan.environments))})"
+    start_us = int(plan.start.timestamp() * 1e6)
+    traces = f"""SELECT source, project, trace_id, min(start_time) AS started, max(session_id) AS session_id, max(turn) AS turn,
+        max(environment) AS environment, {dims}, {metrics},
+        arg_max(span_id, start_time) FILTER (WHERE kind = 'llm') AS call_id, arg_min(span_id, start_time) AS first_id,
+        max(CASE WHEN kind = 'retriever' THEN len(retrieval_ids) END) AS documents,
+        max(CASE WHEN kind IN ('llm', 'tool', 'chain', 'agent') AND status = 'error' THEN coalesce(error_class, 'other') END) AS error_class
+      FROM spans WHERE purpose IS NULL AND start_time >= {since} AND start_time < {until}
+        AND day >= DATE {literal(str(plan.start.date()))} - 1 GROUP BY source, project, trace_id"""
+    scored = f""", scored AS (SELECT source, project, trace_id, {judged} FROM scores WHERE value IS NOT NULL
+        GROUP BY source, project, trace_id)""" if judged else ""  # fmt: skip
+    join = " LEFT JOIN scored USING (source, project, trace_id)" if judged else ""
+    hour = f"CAST(floor((epoch_us(started) - {start_us}) / {HOUR_US}) AS INTEGER) AS hour"
+    return f"WITH traces AS ({traces}){scored} SELECT *, {hour} FROM traces{join}{left_out if plan.environments else ''}"
+
+
+def _of(metric: Metric) -> str:
+    _, name, rater = metric.name.split(":", 1)[0], *metric.name[6:].rsplit(":", 1)
+    return f"WHERE name = {literal(name)} AND coalesce(rater, 'unknown') = {literal(rater)}"

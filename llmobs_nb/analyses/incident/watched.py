@@ -1,0 +1,69 @@
+"""What an incident is looked for in: one value per trace and metric, as SQL over the spans of the trace."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+_LLM = "kind = 'llm'"
+
+
+def _of_root(column: str) -> str:
+    return f"max(CASE WHEN is_root THEN {column} END)"
+
+
+def _of_calls(column: str, how: str = "sum") -> str:
+    return f"{how}(CASE WHEN {_LLM} THEN {column} END)"
+
+
+def _any(condition: str, among: str = _LLM) -> str:
+    return f"max(CASE WHEN {among} THEN CASE WHEN {condition} THEN 1e0 ELSE 0e0 END END)"
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A quantity of one trace.
+
+    ``sql`` aggregates the spans of a trace. A ``rate`` is 0 or 1, a ``mean`` is taken as it is, a ``log`` is positive and its
+    logarithm is compared, so that effects are ratios and one dear trace does not hide the others. ``better`` says which way is
+    good, "" for neither. ``margin`` is the change (of a log: of the logarithm) that is too small to matter.
+    """
+
+    name: str
+    label: str
+    sql: str
+    kind: Literal["rate", "mean", "log"]
+    unit: str
+    better: Literal["up", "down", ""]
+    margin: float
+
+
+WATCHED = (
+    Metric("error_rate", "Error rate", _any("status = 'error'", f"({_LLM} OR is_root)"), "rate", "rate", "down", 0.02),
+    Metric("guardrail_block_rate", "Guardrail block rate",
+           "max(CASE WHEN guardrails IS NOT NULL THEN CASE WHEN guardrails LIKE '%\"block%' THEN 1e0 ELSE 0e0 END END)",
+           "rate", "rate", "down", 0.03),
+    Metric("length_rate", "Rate of answers cut at a ceiling", _any("finish_reason = 'length'"), "rate", "rate", "down", 0.03),
+    Metric("ttft_ms", "Time to first token", _of_calls("ttft_ms", "avg"), "log", "ms", "down", 0.15),
+    Metric("latency_ms", "Latency", _of_root("latency_ms"), "log", "ms", "down", 0.15),
+    Metric("cost_usd", "Cost per trace", "sum(cost_usd)", "log", "usd", "down", 0.15),
+    Metric("unit_price", "Recorded cost over list price",
+           f"{_of_calls('cost_recorded_usd')} / nullif(sum(CASE WHEN {_LLM} AND cost_recorded_usd IS NOT NULL "
+           "THEN cost_list_usd END), 0)", "log", "ratio", "down", 0.05),
+    Metric("cost_per_token", "Cost per token",
+           f"{_of_calls('cost_usd')} / nullif(sum(CASE WHEN {_LLM} AND cost_usd IS NOT NULL THEN tokens_in + tokens_out END), 0)",
+           "log", "usd", "down", 0.1),
+    Metric("tokens_in", "Input tokens", _of_calls("tokens_in"), "log", "tokens", "", 0.15),
+    Metric("output_chars", "Length of answers", f"coalesce({_of_root('output_chars')}, max(CASE WHEN {_LLM} THEN output_chars END))",
+           "log", "characters", "", 0.15),
+    Metric("spans_per_trace", "Spans per trace", "CAST(count(*) AS DOUBLE)", "log", "spans", "down", 0.15),
+    Metric("cache_read_share", "Share of input read from the cache",
+           f"{_of_calls('coalesce(tokens_cache_read, 0)')} / nullif({_of_calls('tokens_in')}, 0)", "mean", "rate", "up", 0.05),
+    Metric("retrieval_top_score", "Retrieval top score", "avg(retrieval_scores[1])", "mean", "score", "up", 0.05),
+)  # fmt: skip
+
+
+def score_metric(name: str, rater: str, low: float, high: float) -> Metric:
+    """The metric of one score by one kind of rater; its margin is 5 % of the range seen."""
+    spread = 1.0 if low >= 0 and high <= 1 else high - low
+    return Metric(f"score:{name}:{rater}", f"{name} ({rater})", "", "mean", "score", "up", 0.05 * (spread or 1.0))

@@ -1,0 +1,68 @@
+"""Passages that begin or cease to occur in prompts, questions and answers: found on a sample, then looked for in every trace."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from ...columns import literal
+from ...stats.phrases import new_phrases
+from .traces import RAW
+from .watched import Metric
+
+TEXTS = "incident_texts"
+SAMPLE = 8_000
+LONGEST = 6_000
+MOST = {"prompt_new": 4, "prompt_gone": 2, "input_new": 2, "output_new": 2}
+_COLUMN = {"prompt_new": "system_prompt", "prompt_gone": "system_prompt", "input_new": "input", "output_new": "output"}
+
+
+@dataclass(frozen=True)
+class Wording:
+    """A passage: where it stands (prompt_new, prompt_gone, input_new, output_new), its text, what to look for, when it began or ceased."""
+
+    kind: str
+    text: str
+    probe: str
+    seen: datetime
+
+    @property
+    def column(self) -> str:
+        return _COLUMN[self.kind]
+
+
+def find_wordings(obs) -> tuple[Wording, ...]:
+    """The passages of a sample of 8,000 traces; empty where texts were not pulled."""
+    (total,) = obs.query(f"SELECT count(*) AS n FROM {RAW} WHERE call_id IS NOT NULL")["n"].to_pylist()
+    every = max(1, -(-total // SAMPLE))
+    answer = obs.query(f"""SELECT r.started, left(p.system_prompt, {LONGEST}) AS system_prompt, left(p.input, {LONGEST}) AS input,
+        left(p.output, {LONGEST}) AS output FROM (SELECT * FROM {RAW} WHERE hash(trace_id) % {every} = 0) r
+        JOIN payloads p ON p.trace_id = r.trace_id AND p.span_id = r.call_id AND p.source = r.source AND p.project = r.project
+        ORDER BY r.started""")
+    started = answer["started"].to_pylist()
+    out: list[Wording] = []
+    for kind, most in MOST.items():
+        known = [(at, text) for at, text in zip(started, answer[_COLUMN[kind]].to_pylist(), strict=True) if text]
+        gone = kind == "prompt_gone"
+        known = known[::-1] if gone else known
+        for phrase in new_phrases([text for _, text in known], most=most):
+            out.append(Wording(kind, phrase.text, phrase.probe, known[phrase.since][0]))
+    return tuple(out)
+
+
+def metrics(wordings: tuple[Wording, ...]) -> tuple[Metric, ...]:
+    """The share of traces that have each passage (that lack it, where it ceased), as a metric without a good way."""
+    names = {"prompt_new": "Prompts with a new passage", "prompt_gone": "Prompts without a passage they had",
+             "input_new": "Questions with new wording", "output_new": "Answers with new wording"}  # fmt: skip
+    return tuple(Metric(f"text:{w.kind}:{k}", names[w.kind], "", "rate", "rate", "", 1.0) for k, w in enumerate(wordings))
+
+
+def texts_sql(wordings: tuple[Wording, ...], first: int) -> str:
+    """Per trace whose answering call has a text: 1 or 0 per passage, as m{first} and on."""
+    parts = []
+    for k, w in enumerate(wordings):
+        there = f"contains(p.{w.column}, {literal(w.probe)})"
+        there = f"NOT {there}" if w.kind == "prompt_gone" else there
+        parts.append(f"CASE WHEN {there} THEN 1e0 WHEN p.{w.column} IS NOT NULL THEN 0e0 END AS m{first + k}")
+    return f"""SELECT r.source, r.project, r.trace_id, {", ".join(parts)} FROM {RAW} r
+        JOIN payloads p ON p.trace_id = r.trace_id AND p.span_id = r.call_id AND p.source = r.source AND p.project = r.project"""
