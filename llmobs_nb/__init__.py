@@ -9,6 +9,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from . import reports, views
+    from .analyses.incident import incident
     from .analyses.weekly import weekly
     from .columns import Column
     from .observations import Observations, demo, load
@@ -24,6 +25,7 @@ _DOORS = {
     "Column": ("columns", "Column"),
     "pull": ("pulling.run", "pull"),
     "push": ("writeback", "push"),
+    "incident": ("analyses.incident", "incident"),
     "weekly": ("analyses.weekly", "weekly"),
     "views": ("views", None),
     "reports": ("reports", None),
@@ -37,6 +39,7 @@ __all__ = [
     "__version__",
     "demo",
     "errors",
+    "incident",
     "load",
     "open",
     "pull",

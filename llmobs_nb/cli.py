@@ -69,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="llmobs", description="The statistician over your LLM traces.", allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"llmobs_nb {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser, required=True)
-    demo = _command(commands, "demo", _demo, "bundled data, a store, a report", store=False)
+    demo = _command(commands, "demo", _demo, "bundled data, a store, the report of an incident", store=False)
     demo.add_argument("--out", default=DEMO_OUT, metavar="DIR", help=f"where store and report go (default {DEMO_OUT})")
     ingest = _command(commands, "ingest", _ingest, "read files, globs or folders into a store")
     ingest.add_argument("paths", nargs="+", metavar="PATH")
@@ -84,7 +84,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     pull.add_argument("--full", action="store_true", help="fetch everything again and mark what has vanished at the source")
     pull.add_argument("--strict", action="store_true", help="exit 1 when something is missing or the source counts more")
-    pull.add_argument("--plan", help="your plan at the vendor, for its rate limits: Langfuse hobby, core, pro, self-hosted; LangSmith cloud, self-hosted")
+    pull.add_argument(
+        "--plan",
+        help="your plan at the vendor, for its rate limits: Langfuse hobby, core, pro, self-hosted; LangSmith cloud, self-hosted",
+    )
     pull.add_argument("--key", action="append", default=[], metavar="KEY", help="a metadata key whose values must come whole")
     push = _command(
         commands, "push", _push, "send human labels, golden items and queue entries to a vendor; a dry run without --push"
@@ -100,6 +103,10 @@ def _parser() -> argparse.ArgumentParser:
     push.add_argument("--push", action="store_true", help="really send; without it only what would go is printed")
     status = _command(commands, "status", _status, "what is in a store, how complete, what is wrong with it")
     status.add_argument("--json", action="store_true", help="one JSON document")
+    incident = _command(commands, "incident", _incident, "what moved, when, where and why; or that nothing moved")
+    incident.add_argument("--metric", default="auto", metavar="NAME", help="the metric to look at (default auto: all of them)")
+    incident.add_argument("--onset", metavar="TIME", help="since when, where you know it: an ISO date or time")
+    incident.add_argument("--json", action="store_true", help="the Result as one JSON document")
     weekly = _command(commands, "weekly", _weekly, "this week against last week")
     weekly.add_argument("--week", metavar="WEEK", help="ISO week such as 2026-W46, or a date in it")
     weekly.add_argument("--against", metavar="WEEK", help="the week to compare with")
@@ -235,6 +242,15 @@ def _json(value) -> str:
     return json.dumps(value, allow_nan=False, ensure_ascii=False, indent=2)
 
 
+def _incident(args) -> int:
+    from .analyses.incident import incident
+    from .views.incident_words import summary
+
+    result = incident(_observations(args), metric=args.metric, onset=args.onset, tz=args.tz)
+    print(_json(result.json()) if args.json else summary(result))
+    return 0
+
+
 def _weekly(args) -> int:
     from .analyses.weekly import weekly
 
@@ -272,8 +288,8 @@ def _demo(args) -> int:
     store = str(out / "store")
     _say(args, "reading the bundled data …")
     _ingest_into(args, [data_folder()], store)
-    _say(args, "running the weekly quality review …")
-    done = report("weekly_quality_review", store=store, out=out, quiet=args.quiet)
+    _say(args, "looking for what moved …")
+    done = report("incident_root_cause", store=store, out=out, quiet=args.quiet)
     if done.result_json:
         print(terminal(json.loads(done.result_json.read_text(encoding="utf-8")).get("headline", ""), 1000))
     return _reported(done)

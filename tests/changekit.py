@@ -14,6 +14,7 @@ from llmobs_nb.stats.cells import Cells
 DAYS = 56
 VOLUME = np.array([1.0, 1.1, 1.05, 1.0, 0.9, 0.4, 0.35])
 LEAST_ROWS = 30
+BINS = 28
 
 
 def shocks(rng, tau: float, rho: float, shape=(DAYS,)) -> np.ndarray:
@@ -127,3 +128,20 @@ def _sums(w: World, code: np.ndarray, count: int) -> np.ndarray:
     at = code * DAYS + w.day
     n, s, q, e = (np.bincount(at, v, count * DAYS).reshape(count, DAYS) for v in (None, w.score, w.score**2, w.error))
     return np.array([[n, s, q], [n, e, e]])
+
+
+def tiny(seed=0, *, cells=5, bins=BINS, rows=40, jump=0.0, at=14, sd=1.0, **about) -> Cells:
+    """Disjoint cells of normal values; the first one moves by ``jump`` at bin ``at``."""
+    rng = np.random.default_rng(seed)
+    n = rng.poisson(rows, (cells, bins)).astype(float)
+    mean = rng.normal(0, 0.3, (cells, 1)) + 0.2 * (np.arange(bins) % 7 > 4) + rng.normal(0, 0.1, bins)
+    mean[0, at:] += jump
+    s = n * mean + sd * np.sqrt(n) * rng.standard_normal((cells, bins))
+    q = s**2 / np.maximum(n, 1) + sd**2 * rng.chisquare(np.maximum(n - 1, 1e-9))
+    return disjoint(n, s, q, **about)
+
+
+def disjoint(n, s, q, **about) -> Cells:
+    """Cells of one attribute that make up all traffic."""
+    n, s, q = (np.asarray(x, float) for x in (n, s, q))
+    return Cells(n, s, q, np.stack([x.sum(axis=0) for x in (n, s, q)]), np.ones(len(n), int), **about)

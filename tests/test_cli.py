@@ -7,9 +7,11 @@ import sys
 import time
 from pathlib import Path
 
+import fixtures_incident as fx
 import pytest
 
 from llmobs_nb.cli import main
+from llmobs_nb.reports.runner import ReportFiles
 
 ROOT = Path(__file__).parents[1]
 
@@ -158,13 +160,14 @@ def test_formats_lists_every_format(capsys):
     assert wanted <= set(found)
 
 
-def test_new_copies_a_template_and_never_overwrites(capsys, tmp_path):
-    code, out, _ = run(capsys, "new", "weekly_quality_review", tmp_path)
+@pytest.mark.parametrize("name", ["weekly_quality_review", "incident_root_cause"])
+def test_new_copies_a_template_and_never_overwrites(capsys, tmp_path, name):
+    code, out, _ = run(capsys, "new", name, tmp_path)
     assert code == 0
-    assert Path(out.strip()).read_text() == (ROOT / "notebooks" / "weekly_quality_review.ipynb").read_text()
-    code, _, err = run(capsys, "new", "weekly_quality_review", tmp_path)
+    assert Path(out.strip()).read_text() == (ROOT / "notebooks" / f"{name}.ipynb").read_text()
+    code, _, err = run(capsys, "new", name, tmp_path)
     assert code == 3
-    assert "weekly_quality_review.ipynb" in err
+    assert f"{name}.ipynb" in err
 
 
 def test_weekly_json_is_strict(capsys, lines, tmp_path):
@@ -175,6 +178,75 @@ def test_weekly_json_is_strict(capsys, lines, tmp_path):
     assert {"week", "against", "kpis", "versions", "drift", "promoted", "new_error_classes", "alerts", "reading_list"} <= set(
         told
     )
+
+
+@pytest.fixture
+def incident_of(monkeypatch):
+    """Makes the incident analysis answer with a result, and gives what it was asked."""
+    asked = []
+
+    def answer(result):
+        monkeypatch.setattr("llmobs_nb.analyses.incident.incident", lambda obs, **given: asked.append(given) or result)
+        return asked
+
+    return answer
+
+
+def test_incident_tells_verdict_levels_onset_causes_and_traces(capsys, lines, tmp_path, incident_of):
+    run(capsys, "ingest", lines, "--store", tmp_path / "s", "--quiet")
+    asked = incident_of(fx.incident())
+    code, out, err = run(capsys, "incident", "--store", tmp_path / "s", "--metric", "m", "--onset", "2026-10-26")
+    assert (code, err) == (0, "")
+    assert asked == [{"metric": "m", "onset": "2026-10-26", "tz": "UTC"}]
+    for told in (
+        fx.incident().headline,
+        "0.79 (0.77 to 0.81, n 620) before",
+        "Began 2026-10-26 07:00 UTC",
+        "the prompt version did not change",
+    ):
+        assert told in out
+    assert out.endswith("read first: trace-0, trace-1, trace-2, trace-3, trace-4 and 3 more\n")
+
+
+def test_incident_exits_0_whatever_the_verdict(capsys, lines, tmp_path, incident_of):
+    run(capsys, "ingest", lines, "--store", tmp_path / "s", "--quiet")
+    for verdict in fx.QUIET:
+        incident_of(fx.quiet(verdict))
+        code, out, _ = run(capsys, "incident", "--store", tmp_path / "s")
+        assert code == 0 and "The smallest change of helpfulness (judge)" in out
+
+
+def test_incident_json_is_strict_and_has_the_contract_s_shape(capsys, lines, tmp_path, incident_of):
+    run(capsys, "ingest", lines, "--store", tmp_path / "s", "--quiet")
+    incident_of(fx.incident())
+    told = json.loads(run(capsys, "incident", "--store", tmp_path / "s", "--json")[1], parse_constant=lambda c: pytest.fail(c))
+    wanted = "verdict metric direction before after minimum_detectable onset end causes traces others seconds"
+    assert set(wanted.split()) <= set(told)
+    assert told["causes"][0]["where"] == {"auth": "sso"}
+
+
+def test_hostile_text_of_an_incident_does_not_reach_the_terminal(capsys, lines, tmp_path, incident_of):
+    run(capsys, "ingest", lines, "--store", tmp_path / "s", "--quiet")
+    incident_of(fx.hostile())
+    code, out, _ = run(capsys, "incident", "--store", tmp_path / "s")
+    assert code == 0 and "alert(1)" in out
+    assert not any(c in out for c in "\x1b\x00\u202e") and "abcdefgh12345678" not in out
+
+
+def test_the_demo_prints_the_verdict_of_the_incident_and_the_file(capsys, lines, tmp_path, monkeypatch):
+    made = []
+
+    def report(name, *, store, out, quiet):
+        made.append((name, store))
+        (out / "result.json").write_text(json.dumps({"headline": "helpfulness fell \x1b[31mfor auth = sso"}))
+        return ReportFiles(out / f"{name}.ipynb", out / f"{name}.html", out / "result.json", out / "claims.json")
+
+    monkeypatch.setattr("llmobs_nb.demodata.data_folder", lambda: lines)
+    monkeypatch.setattr("llmobs_nb.reports.report", report, raising=False)
+    out_folder = tmp_path / "demo"
+    code, out, _ = run(capsys, "demo", "--out", out_folder)
+    assert (code, made) == (0, [("incident_root_cause", str(out_folder / "store"))])
+    assert out.splitlines() == ["helpfulness fell for auth = sso", str(out_folder / "incident_root_cause.html")]
 
 
 def test_a_fault_of_ours_is_exit_4_without_a_traceback(capsys, monkeypatch):

@@ -33,7 +33,7 @@ class Candidates(NamedTuple):
         shape = self.shape[keep]
         count = np.bincount(shape, minlength=3)
         prior = np.where(count > 0, PRIOR, 0.0)
-        share = prior / prior.sum() / np.maximum(count, 1)
+        share = prior / max(prior.sum(), 1e-300) / np.maximum(count, 1)
         return Candidates(shape, self.start[keep], self.stop[keep], np.log(share[shape]))
 
 
@@ -41,7 +41,8 @@ def candidates(present: np.ndarray, *, edge: int = 3) -> Candidates:
     """All candidates for a series whose bins hold rows where ``present``.
 
     A step or ramp has ``edge`` bins with rows before it and after it, a burst at least one inside and ``edge`` outside, and
-    lasts half the series at most. Onsets inside a run of empty bins are the same change and are counted once, at its end.
+    lasts half the series at most. A ramp is seen under way in ``edge`` bins. Onsets inside a run of empty bins are the same
+    change and are counted once, at its end.
     """
     length, seen = len(present), np.concatenate([[0], np.cumsum(present)])
     rows = [(STEP, a, length) for a in range(1, length)]
@@ -53,6 +54,7 @@ def candidates(present: np.ndarray, *, edge: int = 3) -> Candidates:
     keep = (inside >= np.where(shape == BURST, 1, edge)) & (seen[-1] - inside >= edge)
     keep &= np.where(shape == BURST, True, seen[start] >= edge) & present[start]
     keep &= np.where(shape == BURST, present[stop - 1], True)
+    keep &= np.where(shape == RAMP, seen[stop - 1] - seen[start] >= edge, True)
     return Candidates(shape, start, stop, np.zeros(len(shape))).only(keep)
 
 

@@ -42,7 +42,13 @@ class Cells:
         if len(shape) != 2 or self.s.shape != shape or self.q.shape != shape:
             raise ValueError(f"n, s, q must be cells × bins alike: {shape}, {self.s.shape}, {self.q.shape}")
         if self.total.shape != (3, shape[1]) or self.order.shape != (shape[0],):
-            raise ValueError(f"total is {self.total.shape}, order {self.order.shape}; {(3, shape[1])} and {(shape[0],)} belong to it")
+            raise ValueError(
+                f"total is {self.total.shape}, order {self.order.shape}; {(3, shape[1])} and {(shape[0],)} belong to it"
+            )
+        if self.period < 1:
+            raise ValueError(f"period={self.period!r}: give 7 for days, 168 for hours, 1 for no rhythm")
+        if not all(np.isfinite(getattr(self, name)).all() for name in ("n", "s", "q", "total")):
+            raise ValueError("n, s, q and total must be numbers: leave missing values out of the sums")
         if (self.n < 0).any() or (self.n > self.total[0] * (1 + 1e-9)).any():
             raise ValueError("a cell holds fewer than 0 rows, or more than all traffic")
 

@@ -27,9 +27,10 @@ class Standard:
     """Cells in units of their own row deviation, common shocks and rhythm taken out.
 
     ``w`` (T × C) is the weight of a bin (how many independent rows it is worth) and ``r`` weight times deviation from the cell's
-    usual level at that place of the period; ``inverse`` (period × C) one over the weight of each place; ``lean`` the skewness of
-    a row over 3; ``scatter`` and ``df`` the weighted squares of the deviations and their degrees of freedom; ``spread``
-    the overdispersion that cells of this metric usually have; ``scale`` the row deviation; ``place`` each bin's place.
+    usual level at that place of the period; ``inverse`` (period × C) one over the weight of each place; ``lean`` the third
+    cumulant of the deviations over 3 times their weight (a spike of the rest pulls the other way); ``scatter`` and ``df`` the
+    weighted squares of the deviations and their degrees of freedom; ``spread`` the overdispersion that cells of this metric
+    usually have; ``scale`` the row deviation; ``place`` each bin's place.
     """
 
     w: np.ndarray
@@ -60,7 +61,7 @@ def standardise(cells: Cells, *, shock: float = math.inf) -> Standard:
     always), with little rest or none the cell stands alone and carries the shocks as variance. Shocks act in units of a
     row's deviation, so that a cheap slice is not corrected by the pennies of a dear one.
     """
-    w, r, mean, scale = _against_the_rest(cells, shock)
+    w, r, _, scale, lean = _against_the_rest(cells, shock)
     place = (np.arange(len(w)) + cells.phase) % cells.period
     weight = np.stack([w[place == k].sum(axis=0) for k in range(cells.period)])
     inverse = np.divide(1, weight, out=np.zeros_like(weight), where=weight > 0)
@@ -70,43 +71,58 @@ def standardise(cells: Cells, *, shock: float = math.inf) -> Standard:
     df = (w > 0).sum(axis=0) - (weight > 0).sum(axis=0).astype(float)
     tried = df >= 5
     spread = max(1.0, float(np.median(scatter[tried] / df[tried]))) if tried.any() else 1.0
-    lean = (1 - 2 * mean) / scale / 3 if cells.rate else np.full(len(mean), cells.skew / 3)
-    return Standard(w, r, inverse, lean, scatter, df, np.full(len(mean), spread), scale, place)
+    return Standard(w, r, inverse, lean, scatter, df, np.full(len(scale), spread), scale, place)
 
 
 def adjusted(cells: Cells, cell: int, *, shock: float = math.inf) -> Series:
     """One cell as a series: its levels net of what the rest of traffic did, rhythm left in; to date a change in."""
     one = replace(cells, n=cells.n[[cell]], s=cells.s[[cell]], q=cells.q[[cell]], order=cells.order[[cell]])
-    w, r, mean, scale = _against_the_rest(one, shock)
+    w, r, mean, scale, _ = _against_the_rest(one, shock)
     w, r, full = w[:, 0], r[:, 0], w[:, 0] > 0
     level = np.divide(r, w, out=np.zeros_like(r), where=full) * scale[0] + mean[0]
     variance = np.divide(scale[0] ** 2, w, out=np.zeros_like(r), where=full)
     return Series(level, variance, np.where(full, one.n[0], 0), cells.period, cells.phase)
 
 
-def _against_the_rest(cells: Cells, shock: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Weights and weighted deviations (T × C), mean and row deviation of each cell."""
+class _Net(NamedTuple):
+    """Cells net of the rest: weights and weighted deviations (T × C); mean, row deviation and lean of each cell."""
+
+    w: np.ndarray
+    r: np.ndarray
+    mean: np.ndarray
+    scale: np.ndarray
+    lean: np.ndarray
+
+
+def _against_the_rest(cells: Cells, shock: float) -> _Net:
     total = np.broadcast_to(cells.total[:, None, :], (3, *cells.n.shape))
     rest = total - np.stack([cells.n, cells.s, cells.q])
-    floor = _variances(*cells.total[:, None, :], 0.0)[1][0]
-    mean, variance = _variances(cells.n, cells.s, cells.q, floor)
-    mean_r, variance_r = _variances(*rest, floor)
+    floor = _levels(*cells.total[:, None, :], 0.0)[1][0] ** 2
+    mean, scale = _levels(cells.n, cells.s, cells.q, floor)
+    mean_r, scale_r = _levels(*rest, floor)
     known = 1 / np.maximum(floor / shock + rest[0], 1e-300) if shock > 0 else np.zeros_like(cells.n)
     w = cells.n / (1 + cells.n * known)
-    own = (cells.s - cells.n * mean[:, None]) / np.sqrt(variance)[:, None]
-    others = (rest[1] - rest[0] * mean_r[:, None]) / np.sqrt(variance_r)[:, None] * known
+    own = (cells.s - cells.n * mean[:, None]) / scale[:, None]
+    others = (rest[1] - rest[0] * mean_r[:, None]) / scale_r[:, None] * known
     r = np.divide(own, cells.n, out=np.zeros_like(own), where=cells.n > 0) * w - w * others
     w[w < 1e-9] = 0.0
-    return w.T.copy(), r.T.copy(), mean, np.sqrt(variance)
+    skew, skew_r = ((1 - 2 * m) / k if cells.rate else cells.skew for m, k in ((mean, scale), (mean_r, scale_r)))
+    lean = (skew * _third(w, cells.n) - skew_r * _third(w * known * rest[0], rest[0])) / np.maximum(w.sum(axis=1), 1e-300) / 3
+    return _Net(w.T.copy(), r.T.copy(), mean, scale, lean)
 
 
-def _variances(n, s, q, floor: float) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and row variance of each cell over all bins; a few rows' worth of the floor keeps tiny cells from looking exact."""
+def _third(w, n) -> np.ndarray:
+    """Third cumulant of the sum over bins of w times a mean of n rows, in those of one row."""
+    return (n * np.divide(w, n, out=np.zeros_like(w), where=n > 0) ** 3).sum(axis=1)
+
+
+def _levels(n, s, q, floor: float) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and row deviation of each cell over all bins; a few rows' worth of the floor keeps tiny cells from looking exact."""
     n, s, q = (x.sum(axis=-1) for x in (n, s, q))
     mean = np.divide(s, n, out=np.zeros_like(s), where=n > 0)
     scatter = np.maximum(q - mean * s, 0) + PRIOR_ROWS * floor
     variance = scatter / (np.maximum(n - 1, 0) + (PRIOR_ROWS if floor else 0)).clip(1e-300)
-    return mean, np.where(variance > 0, variance, 1.0)
+    return mean, np.sqrt(np.where(variance > 0, variance, 1.0))
 
 
 def join(parts: Sequence[Standard]) -> Standard:
@@ -115,6 +131,40 @@ def join(parts: Sequence[Standard]) -> Standard:
         raise ValueError("metrics searched together need the same bins, period and phase")
     columns = {k: np.concatenate([getattr(p, k) for p in parts], axis=-1) for k in Standard.__annotations__ if k != "place"}
     return Standard(**columns, place=parts[0].place)
+
+
+def without(what: Standard, columns: np.ndarray, start: np.ndarray, stop: np.ndarray) -> Standard:
+    """The same with the fitted change between ``start`` and ``stop`` taken out of some columns; scatter and df follow."""
+    part = fitted_out(what, columns, start, stop)
+    r, scatter, df = what.r.copy(), what.scatter.copy(), what.df.copy()
+    r[:, columns] = part
+    scatter[columns], df[columns] = _scatter(what.w[:, columns], part), np.maximum(what.df[columns] - 1, 0)
+    return replace(what, r=r, scatter=scatter, df=df)
+
+
+def left_over(what: Standard, best: Best) -> np.ndarray:
+    """Per cell: the scatter that is left when its best candidate is taken out, by least squares."""
+    out = np.empty(what.w.shape[1])
+    for here in _chunks(len(out)):
+        columns = np.arange(here.start, here.stop)
+        out[here] = _scatter(what.w[:, here], fitted_out(what, columns, best.start[here], best.stop[here]))
+    return out
+
+
+def fitted_out(what: Standard, columns: np.ndarray, start: np.ndarray, stop: np.ndarray) -> np.ndarray:
+    """The weighted deviations (T × columns) less the change between ``start`` and ``stop``, rhythm estimated in the same breath."""
+    bins = np.arange(len(what.w))[:, None]
+    inside = ((bins >= start) & (bins < stop)).astype(float)
+    w, r = what.w[:, columns], what.r[:, columns]
+    places = np.stack([(w * inside)[what.place == k].sum(axis=0) for k in range(len(what.inverse))]) * what.inverse[:, columns]
+    centred = inside - places[what.place]
+    info = (w * centred * inside).sum(axis=0)
+    effect = np.divide((r * inside).sum(axis=0), info, out=np.zeros_like(info), where=info > 1e-9)
+    return r - w * effect * centred
+
+
+def _scatter(w: np.ndarray, r: np.ndarray) -> np.ndarray:
+    return np.divide(r * r, w, out=np.zeros_like(r), where=w > 0).sum(axis=0)
 
 
 def best_contrasts(what: Standard, candidates: Candidates) -> Best:

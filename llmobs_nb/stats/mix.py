@@ -52,12 +52,18 @@ def decompose(before: np.ndarray, after: np.ndarray, *, deff: float = 1.0, level
     se_mix = math.sqrt(deff * ((share1 - share0) ** 2 @ noise / 4 + sum(_spread(middle, w) / n for w, n in sampled)))
     se_total = math.sqrt(deff * sum(_noise(*(np.atleast_1d(x.sum()) for x in part))[0] for part in ((n0, s0, q0), (n1, s1, q1))))
     rows = int(n0.sum() + n1.sum())
-    parts = (float(s1.sum() / n1.sum() - s0.sum() / n0.sum()), se_total), (float(within.sum()), se_within), (float(mix.sum()), se_mix)
+    parts = (
+        (float(s1.sum() / n1.sum() - s0.sum() / n0.sum()), se_total),
+        (float(within.sum()), se_within),
+        (float(mix.sum()), se_mix),
+    )
     estimates = (_estimate(value, se, rows, level) for value, se in parts)
     return Mix(*estimates, within, mix, share0, share1)
 
 
-def cell_mix(cells: Cells, cell: int, onset: int, end: int | None = None, *, deff: float = 1.0, level: float = 0.95) -> Mix | None:
+def cell_mix(
+    cells: Cells, cell: int, onset: int, end: int | None = None, *, deff: float = 1.0, level: float = 0.95
+) -> Mix | None:
     """:func:`decompose` for one cell (group 0) against the rest of traffic (group 1), after the onset against before it."""
     inside = np.zeros(cells.n.shape[1], bool)
     inside[onset:end] = True

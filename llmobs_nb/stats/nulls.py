@@ -9,6 +9,12 @@ from __future__ import annotations
 import numpy as np
 
 TAIL = 0.15
+# Scores closer than this are equal: running sums in single precision depend a little on the order of the bins.
+TIE = 1e-3
+# A log likelihood ratio exceeds a high value by 1 on average. Permutations of few weeks repeat each other, and a handful of
+# equal draws would promise a tail of no length: any score beyond them would have p = 0.
+LEAST_EXCESS = 1.0
+LEAST_P = 1e-300
 
 
 def week_permutations(length: int, count: int, *, period: int = 7, blocks: int = 7, seed: int = 0) -> np.ndarray:
@@ -25,7 +31,7 @@ def week_permutations(length: int, count: int, *, period: int = 7, blocks: int =
     out = np.tile(np.arange(length), (count, 1))
     for places in np.array_split(np.arange(period), blocks):
         whole = [k for k in range(turns) if k * period + places[-1] < length]
-        homes = np.array(whole)[:, None] * period + places
+        homes = np.array(whole, int)[:, None] * period + places
         orders = rng.permuted(np.tile(np.arange(len(whole)), (count, 1)), axis=1)
         out[:, homes.ravel()] = homes[orders].reshape(count, -1)
     return out
@@ -36,16 +42,9 @@ def exponential_tail(null: np.ndarray, observed: float) -> float:
 
     Within the simulated values their share, (1 + larger) / (1 + all); beyond the largest 15 % of them an exponential with their
     mean excess, so that p can be smaller than one over the number of draws. The log of a likelihood ratio has such a tail.
+    Never 0. Where most simulated values are minus infinity (nothing to find) nothing is said beyond them.
     """
-    null = np.sort(np.asarray(null, float))
-    count = int(np.ceil(TAIL * len(null)))
-    start = null[-count - 1] if count < len(null) else null[0]
-    larger = int((null >= observed).sum())
-    counted = (1 + larger) / (1 + len(null))
-    excess = float((null[-count:] - start).mean())
-    if observed <= start or excess <= 0:
-        return counted
-    return float(count / len(null) * np.exp(-(observed - start) / excess))
+    return float(_tail(null, np.array([observed], float))[0])
 
 
 def smallest_p(observed: np.ndarray, null: np.ndarray) -> tuple[np.ndarray, float]:
@@ -56,23 +55,42 @@ def smallest_p(observed: np.ndarray, null: np.ndarray) -> tuple[np.ndarray, floa
     Young 1993): a metric with long tails costs the others nothing, and metrics that move together count as one.
     """
     observed, null = np.asarray(observed, float), np.asarray(null, float)
-    each = np.array([exponential_tail(null[:, m], observed[m]) for m in range(len(observed))])
-    ranked = np.array([[exponential_tail(column, value) for value in column] for column in null.T])
+    each = np.array([exponential_tail(column, value) for column, value in zip(null.T, observed, strict=True)])
+    ranked = np.stack([_tail(column, column) for column in null.T])
     return each, exponential_tail(-np.log(ranked.min(axis=0)), float(-np.log(each.min())))
 
 
 def threshold(null: np.ndarray, search: int, alpha: float) -> float:
-    """The score that one of several searches (columns of ``null``, B × M) needs for its p over all of them to be alpha."""
-    low, high = float(np.median(null[:, search])), float(null[:, search].max())
+    """The score that one of several searches (columns of ``null``, B × M) needs for its p over all of them to be alpha.
+
+    Infinite where no score is enough: permutations that found nothing, or too few of them for this alpha.
+    """
     observed = np.full(null.shape[1], -np.inf)
 
     def p(score: float) -> float:
         observed[search] = score
         return smallest_p(observed, null)[1]
 
+    known = null[np.isfinite(null[:, search]), search]
+    if not len(known) or p(np.inf) > alpha:
+        return float("inf")
+    low, high = float(known.min()), float(known.max())
     while p(high) > alpha:
         high += max(1.0, high - low)
     for _ in range(30):
         middle = (low + high) / 2
         low, high = (middle, high) if p(middle) > alpha else (low, middle)
     return high
+
+
+def _tail(null: np.ndarray, observed: np.ndarray) -> np.ndarray:
+    """:func:`exponential_tail` of several observed values."""
+    null, observed = np.sort(np.asarray(null, float)), observed - TIE
+    count = int(np.ceil(TAIL * len(null)))
+    start = null[-count - 1] if count < len(null) else null[0]
+    p = (1 + len(null) - np.searchsorted(null, observed)) / (1 + len(null))
+    beyond = observed > start
+    if np.isfinite(start) and beyond.any():
+        excess = max(float((null[-count:] - start).mean()), LEAST_EXCESS)
+        p[beyond] = np.maximum(count / len(null) * np.exp((start - observed[beyond]) / excess), LEAST_P)
+    return p

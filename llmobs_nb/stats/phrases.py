@@ -9,19 +9,18 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
 
 import numpy as np
-import pandas as pd
 
 WORDS = 4
 LEAST = 8
 SURE = 14.0
 SAME = 0.8
+FRONT = 60
+SHORTEST = 12  # characters of a probe: anything shorter is found everywhere
 _WORD = re.compile(r"\S+")
-_BREAK = "\n"
-_END = "\u0001"
 _DIGITS = re.compile(r"\d+")
+_MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,129 +42,116 @@ class Phrase:
 def new_phrases(texts: Sequence[str], *, most: int = 5, words: int = WORDS) -> list[Phrase]:
     """The passages that begin to occur somewhere in ``texts``, which are in the order of time; the most surprising first.
 
-    Empty for fewer than 50 texts, or where nothing is new. For passages that vanish give the texts in reverse.
+    Numbers are all alike, so that dates and ids are no news. Empty for fewer than 50 texts, or where nothing is new. For
+    passages that vanish give the texts in reverse. Texts count as independent: what one person repeats counts as often.
     """
     if len(texts) < 50:
         return []
     shingles = _shingles(texts, words)
-    if not len(shingles.doc):
-        return []
     late = _late(shingles, len(texts))
-    return _passages(texts, shingles, late, most)
-
-
-@dataclass(frozen=True, eq=False)
-class _Shingles:
-    """One element per shingle of a text, in order: which text, which shingle, at which word it starts."""
-
-    doc: np.ndarray
-    code: np.ndarray
-    word: np.ndarray
-    count: int
-
-
-def _shingles(texts: Sequence[str], words: int) -> _Shingles:
-    split = [_masked(t).split() for t in texts]
-    sizes = np.array([len(s) for s in split])
-    ids, known = pd.factorize(np.array(list(chain.from_iterable(split)), dtype=object))
-    doc = np.repeat(np.arange(len(texts)), sizes)
-    word = np.arange(len(ids)) - np.repeat(np.concatenate([[0], sizes.cumsum()[:-1]]), sizes)
-    length = len(ids) - words + 1
-    if length <= 0:
-        return _Shingles(np.zeros(0, int), np.zeros(0, int), np.zeros(0, int), 0)
-    ends = np.flatnonzero(known == _END)
-    is_end = ids == (ends[0] if len(ends) else -1)
-    mixed = np.zeros(length, np.uint64)
-    whole = doc[:length] == doc[words - 1 :]
-    for k in range(words):
-        mixed = mixed * np.uint64(0x9E3779B97F4A7C15) + ids[k : k + length].astype(np.uint64) + np.uint64(1)
-        whole &= ~is_end[k : k + length]
-    code, unique = pd.factorize(mixed[whole])
-    return _Shingles(doc[:length][whole], code, word[:length][whole], len(unique))
-
-
-def _masked(text: str) -> str:
-    """Numbers all alike, so that dates and ids are not new wording every day; line breaks as words."""
-    return _DIGITS.sub("0", text).replace(_BREAK, f" {_END} ")
-
-
-def _late(shingles: _Shingles, texts: int) -> pd.DataFrame:
-    """Per shingle that is new: in how many texts, the first of them, how surprising."""
-    once = pd.DataFrame({"code": shingles.code, "doc": shingles.doc}).drop_duplicates()
-    by = once.groupby("code")["doc"].agg(["size", "min", "sum"])
-    weight = np.random.default_rng(0).integers(1, 2**40, texts)
-    by["key"] = np.bincount(once["code"], weight[once["doc"]], minlength=shingles.count)
-    after = 1 - by["min"] / texts
-    by["surprise"] = -(by["size"] - 1) * np.log(after.clip(upper=1.0))
-    return by[(by["size"] >= LEAST) & (by["surprise"] > SURE)].sort_values(["surprise", "size"], ascending=False)
-
-
-def _passages(texts: Sequence[str], shingles: _Shingles, late: pd.DataFrame, most: int) -> list[Phrase]:
-    """One passage per set of texts that share their new shingles."""
-    keep = late.drop_duplicates("key").head(60)
-    members = _documents(shingles, keep.index.to_numpy())
-    groups: list[tuple[np.ndarray, float]] = []
-    for code in keep.index:
-        docs = members[code]
-        if not any(_jaccard(docs, other) >= SAME or _inside(docs, other) for other, _ in groups):
-            groups.append((docs, float(keep.at[code, "surprise"])))
-        if len(groups) >= most:
-            break
     out = []
-    for docs, surprise in groups:
-        shared = set(late.index[late["size"] >= SAME * len(docs)])
-        found = _passage(texts, shingles, shared, docs, surprise)
+    for docs, surprise in _groups(shingles, late, most):
+        shared = late.code[late.size >= SAME * len(docs)]
+        found = _passage(texts, shingles, shared, docs, surprise, words)
         out += [found] if found else []
     return out
 
 
-def _documents(shingles: _Shingles, codes: np.ndarray) -> dict[int, np.ndarray]:
-    chosen = np.isin(shingles.code, codes)
-    frame = pd.DataFrame({"code": shingles.code[chosen], "doc": shingles.doc[chosen]}).drop_duplicates()
-    return {int(code): np.sort(docs.to_numpy()) for code, docs in frame.groupby("code")["doc"]}
+@dataclass(frozen=True, eq=False)
+class _Shingles:
+    """One element per shingle of a text: which text, which shingle, at which word it starts."""
+
+    doc: np.ndarray
+    code: np.ndarray
+    word: np.ndarray
 
 
-def _jaccard(a: np.ndarray, b: np.ndarray) -> float:
+@dataclass(frozen=True, eq=False)
+class _Late:
+    """One element per shingle that is new, the most surprising first: in how many texts, which (as a key), how surprising."""
+
+    code: np.ndarray
+    size: np.ndarray
+    key: np.ndarray
+    surprise: np.ndarray
+
+
+def _shingles(texts: Sequence[str], words: int) -> _Shingles:
+    known: dict[str, int] = {}
+    ids, docs, lines, places, line = [], [], [], [], 0
+    for d, text in enumerate(texts):
+        place = 0
+        for one in _DIGITS.sub("0", text).splitlines():
+            split = one.split()
+            ids += [known.setdefault(w, len(known)) for w in split]
+            docs += [d] * len(split)
+            lines += [line] * len(split)
+            places += range(place, place + len(split))
+            place += len(split)
+            line += 1
+    length = len(ids) - words + 1
+    if length <= 0:
+        return _Shingles(*(np.zeros(0, int) for _ in range(3)))
+    id_, doc, line_, place_ = (np.array(x, np.int64) for x in (ids, docs, lines, places))
+    mixed = np.zeros(length, np.uint64)
+    for k in range(words):
+        mixed = mixed * _MIX + id_[k : k + length].astype(np.uint64) + np.uint64(1)
+    whole = line_[:length] == line_[words - 1 :]
+    code = np.unique(mixed[whole], return_inverse=True)[1]
+    return _Shingles(doc[:length][whole], code, place_[:length][whole])
+
+
+def _late(shingles: _Shingles, texts: int) -> _Late:
+    if not len(shingles.doc):
+        return _Late(*(np.zeros(0) for _ in range(4)))
+    code, doc = np.divmod(np.unique(shingles.code * texts + shingles.doc), texts)
+    starts = np.flatnonzero(np.diff(code, prepend=-1))
+    size = np.diff(np.append(starts, len(code)))
+    first = doc[starts]  # of one code the texts are in order
+    key = np.add.reduceat(np.random.default_rng(0).integers(1, 2**40, texts)[doc], starts)
+    surprise = -(size - 1) * np.log(1 - first / texts)
+    chosen = np.flatnonzero((size >= LEAST) & (surprise > SURE))
+    order = chosen[np.lexsort((-size[chosen], -surprise[chosen]))]
+    return _Late(code[starts][order], size[order], key[order], surprise[order])
+
+
+def _groups(shingles: _Shingles, late: _Late, most: int) -> list[tuple[np.ndarray, float]]:
+    """Sets of texts that share new shingles, one for each passage, with its surprise."""
+    distinct = np.sort(np.unique(late.key, return_index=True)[1])[:FRONT]
+    out: list[tuple[np.ndarray, float]] = []
+    for at in distinct:
+        docs = np.unique(shingles.doc[shingles.code == late.code[at]])
+        if not any(_alike(docs, other) for other, _ in out):
+            out.append((docs, float(late.surprise[at])))
+        if len(out) >= most:
+            break
+    return out
+
+
+def _alike(a: np.ndarray, b: np.ndarray) -> bool:
     both = len(np.intersect1d(a, b, assume_unique=True))
-    return both / (len(a) + len(b) - both)
+    return both >= SAME * (len(a) + len(b) - both) or both >= 0.95 * len(a)
 
 
-def _inside(a: np.ndarray, b: np.ndarray) -> bool:
-    return len(np.intersect1d(a, b, assume_unique=True)) >= 0.95 * len(a)
-
-
-def _passage(texts, shingles: _Shingles, codes: set[int], docs: np.ndarray, surprise: float) -> Phrase | None:
-    """The longest run of new shingles in a text of the group, widened over line breaks."""
+def _passage(texts, shingles: _Shingles, codes: np.ndarray, docs: np.ndarray, surprise: float, words: int) -> Phrase | None:
+    """The longest run of new shingles in a text of the group; a line break does not end it."""
     doc = int(docs[len(docs) // 2])
-    mine = shingles.doc == doc
-    words = [w for w, c in zip(shingles.word[mine], shingles.code[mine], strict=True) if c in codes]
-    if not words:
+    mine = (shingles.doc == doc) & np.isin(shingles.code, codes)
+    if not mine.any():
         return None
-    tokens = texts[doc].replace(_BREAK, f" {_END} ").split()
-    runs = _runs(sorted(words), tokens)
-    first, last = max(runs, key=lambda r: r[1] - r[0])
-    plain = " ".join(_END if _DIGITS.search(t) else t for t in tokens[first:last])
-    probe = max((line.strip() for line in plain.split(_END)), key=len)
-    raw = _raw(texts[doc], tokens, first, last)
-    if not probe or probe not in texts[doc]:
-        return None
-    return Phrase(raw, probe, docs, int(docs[0]), surprise)
-
-
-def _runs(words: list[int], tokens: list[str]) -> list[tuple[int, int]]:
-    """Runs of words covered by the shingles; a line break between two of them does not end a run."""
-    runs: list[tuple[int, int]] = []
-    for w in words:
-        if runs and (w <= runs[-1][1] or set(tokens[runs[-1][1] : w]) <= {_END}):
-            runs[-1] = (runs[-1][0], w + WORDS)
-        else:
-            runs.append((w, w + WORDS))
-    return runs
-
-
-def _raw(text: str, tokens: list[str], first: int, last: int) -> str:
-    """The passage with its own white space: words are counted, line breaks are not."""
+    text = texts[doc]
     spans = [m.span() for m in _WORD.finditer(text)]
-    before = sum(t != _END for t in tokens[:first])
-    inside = sum(t != _END for t in tokens[first:last])
-    return text[spans[before][0] : spans[before + inside - 1][1]]
+    first, last = max(_runs(shingles.word[mine], words, text, spans), key=lambda r: r[1] - r[0])
+    passage = text[spans[first][0] : spans[last - 1][1]]
+    parts = [part.strip() for line in passage.splitlines() for part in _DIGITS.split(line)]
+    probe = max(parts, key=len)
+    return Phrase(passage, probe, docs, int(docs[0]), surprise) if len(probe) >= SHORTEST else None
+
+
+def _runs(starts: np.ndarray, words: int, text: str, spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Runs of words (from, to) that the shingles cover; two that only a line break parts are one."""
+    runs: list[tuple[int, int]] = []
+    for w in np.sort(starts):
+        joined = runs and (w <= runs[-1][1] and (w < runs[-1][1] or "\n" in text[spans[w - 1][1] : spans[w][0]]))
+        runs = [*runs[:-1], (runs[-1][0], int(w) + words)] if joined else [*runs, (int(w), int(w) + words)]
+    return runs

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -16,7 +17,7 @@ import numpy as np
 
 from .cells import Cells
 from .compare import two_sided
-from .contrast import PRIOR_BINS, Candidates, Standard, best_contrasts, join, largest_contrasts, standardise
+from .contrast import PRIOR_BINS, Candidates, Standard, best_contrasts, join, largest_contrasts, left_over, standardise, without
 from .estimate import Estimate
 from .intervals import critical
 from .nulls import smallest_p, threshold, week_permutations
@@ -25,7 +26,8 @@ PENALTY = 3.0
 BURST_PENALTY = 2.0
 EDGE = 2
 PERMUTATIONS = 200
-BLOCKS = 7
+CALM = 1.0
+BLOCKS = 2
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,11 @@ class Search:
 
 
 def scan(
-    metrics: Sequence[Cells], *, onsets: Sequence[int] | None = None, bursts: Sequence[int] = (), shocks: Sequence[float] | None = None
+    metrics: Sequence[Cells],
+    *,
+    onsets: Sequence[int] | None = None,
+    bursts: Sequence[int] = (),
+    shocks: Sequence[float] | None = None,
 ) -> Scan:
     """Scan the same cells in several metrics.
 
@@ -122,13 +128,16 @@ def search(
     """:func:`scan` with its null: the same search on ``permutations`` shuffles of the weeks of each weekday.
 
     The rows of a bin stay together, cells and metrics are shuffled alike: whatever tenants, sessions and correlated
-    attributes do within a bin is in the null. ``blocks`` is that of :func:`~llmobs_nb.stats.nulls.week_permutations`.
+    attributes do within a bin is in the null. What moved beyond doubt is taken out of a cell before its bins are shuffled.
+    ``blocks`` is that of :func:`~llmobs_nb.stats.nulls.week_permutations`.
     """
+    if permutations < 1:
+        raise ValueError(f"permutations={permutations}: give 1 or more")
     prepared = _Prepared(metrics, onsets, bursts, shocks)
     found = prepared.scan()
     period = len(prepared.standard.inverse)
     orders = week_permutations(found.bins, permutations, period=period, blocks=min(blocks, period), seed=seed)
-    null = prepared.null(orders)
+    null = prepared.calmed().null(orders)
     each, p = smallest_p(found.score.max(axis=1), null)
     return Search(found, p, each, null)
 
@@ -138,36 +147,62 @@ class _Prepared:
 
     def __init__(self, metrics: Sequence[Cells], onsets, bursts, shocks) -> None:
         self.metrics = list(metrics)
-        if not self.metrics or len({m.n.shape for m in self.metrics}) != 1:
-            raise ValueError(f"metrics need the same cells and bins: {[m.n.shape for m in self.metrics]}")
-        bins = self.metrics[0].n.shape[1]
+        shapes = [m.n.shape for m in self.metrics]
+        if len(set(shapes)) != 1 or not shapes[0][0]:
+            raise ValueError(f"metrics need the same cells and bins, and a cell at least: {shapes}")
+        bins = shapes[0][1]
         onsets = list(range(EDGE, bins - EDGE + 1) if onsets is None else onsets)
         if onsets and not (min(onsets) > 0 and max(onsets) < bins):
             raise ValueError(f"onsets {min(onsets)} to {max(onsets)}: give bins from 1 to {bins - 1}")
+        if any(not 1 <= length < bins for length in bursts):
+            raise ValueError(f"bursts={tuple(bursts)}: give lengths from 1 to {bins - 1} bins")
         self.candidates = Candidates(onsets, tuple(bursts), 2 * BURST_PENALTY)
-        shocks = [math.inf] * len(self.metrics) if shocks is None else shocks
+        shocks = [math.inf] * len(self.metrics) if shocks is None else list(shocks)
+        if len(shocks) != len(self.metrics):
+            raise ValueError(f"{len(self.metrics)} metrics and {len(shocks)} shocks: give each metric its shock")
         self.standard = join([standardise(m, shock=k) for m, k in zip(self.metrics, shocks, strict=True)])
         self.penalty = _penalty(np.concatenate([m.order for m in self.metrics]))
 
     def scan(self) -> Scan:
         best = best_contrasts(self.standard, self.candidates)
         short = best.stop < len(self.standard.w)
-        score, z2 = self._scored(best.value, np.where(short, self.candidates.handicap, 0.0))
+        handicap = np.where(short, self.candidates.handicap, 0.0)
+        score, z2 = self._scored(best.value, handicap, left_over(self.standard, best))
         shape = len(self.metrics), len(self.metrics[0])
         columns = score, best.sign * np.sqrt(z2), best.start, best.stop
         return Scan(*(x.reshape(shape) for x in columns), bins=len(self.standard.w))
+
+    def calmed(self) -> _Prepared:
+        """The same with what is beyond doubt taken out: a burst of one bin stays whatever the order, a step looks like noise.
+
+        Only candidates whose score exceeds the log of how many one metric tries by ``CALM`` are taken out, each from its own
+        cell, until none is left (three times at most); what the best of so many shows in quiet data stays in.
+        """
+        out, tried = copy(self), len(self.metrics[0]) * len(self.candidates.onsets) * (1 + len(self.candidates.lengths))
+        for _ in range(3):
+            best = best_contrasts(out.standard, out.candidates)
+            score, _ = out._scored(best.value, left=left_over(out.standard, best))
+            loud = np.flatnonzero(score > math.log(max(tried, 1)) + CALM)
+            if not len(loud):
+                break
+            out.standard = without(out.standard, loud, best.start[loud], best.stop[loud])
+        return out
 
     def null(self, orders: np.ndarray) -> np.ndarray:
         """The best score of each metric on bins in other orders."""
         values = largest_contrasts(self.standard, self.candidates, orders)
         return np.stack([self._scored(v)[0].reshape(len(self.metrics), -1).max(axis=1) for v in values])
 
-    def _scored(self, value: np.ndarray, handicap: np.ndarray | float = 0.0) -> tuple[np.ndarray, np.ndarray]:
-        """Penalised score, and squared z over the overdispersion that is left when the candidate is taken out."""
+    def _scored(self, value: np.ndarray, handicap: np.ndarray | float = 0.0, left=None) -> tuple[np.ndarray, np.ndarray]:
+        """Penalised score, and squared z over the overdispersion that is left when the candidate is taken out.
+
+        ``left`` is the scatter that is left; where it is not given, the scatter less the squared z: the same, but for rare events
+        that became frequent. The handicap of a burst stays in what is left: the null does not know which it was.
+        """
         s = self.standard
         df = PRIOR_BINS + np.maximum(s.df - 1, 0)
-        left = np.maximum(s.scatter - value - handicap, 0) + PRIOR_BINS * s.spread
-        over = np.maximum(left / df, 1)
+        left = np.maximum(s.scatter - value, 0) if left is None else left
+        over = np.maximum((left + PRIOR_BINS * s.spread) / df, 1)
         return np.where(value > 0, df / 2 * np.log1p(value / over / df) - self.penalty, -math.inf), (value + handicap) / over
 
 
@@ -175,11 +210,13 @@ def _penalty(order):
     return PENALTY * np.maximum(np.asarray(order) - 1, 0)
 
 
-def effect(cells: Cells, finding: Finding, *, shock: float = math.inf, level: float = 0.95) -> tuple[Estimate, Estimate, Estimate]:
+def effect(
+    cells: Cells, finding: Finding, *, shock: float = math.inf, level: float = 0.95
+) -> tuple[Estimate, Estimate, Estimate]:
     """(before, after, effect) of a finding: plain levels of the cell, and its change net of what the rest of traffic did.
 
     For a burst "before" is all that is outside it. Overdispersion between bins widens all three. Refused without rows on
-    either side.
+    either side, and where nothing is left to compare with.
     """
     return effects(cells, [finding.cell], finding.onset, finding.end, shock=shock, level=level)[0]
 
@@ -199,7 +236,10 @@ def _effect(cells: Cells, s: Standard, c: int, inside: np.ndarray, level: float)
     places = np.bincount(s.place[inside], s.w[inside, c], minlength=len(s.inverse))
     info, sums = float(s.w[inside, c].sum() - places**2 @ s.inverse[:, c]), float(s.r[inside, c].sum())
     if min(n) == 0 or info <= 1e-9:
-        refused = Estimate.refused("no rows on one side of the onset", n=sum(n), level=level)
+        reason = (
+            "no rows on one side of the onset" if min(n) == 0 else "nothing to compare with: no other traffic, or no such weekday"
+        )
+        refused = Estimate.refused(reason, n=sum(n), level=level)
         return refused, refused, refused
     df = PRIOR_BINS + max(s.df[c] - 1, 0)
     left = max(s.scatter[c] - sums**2 / info, 0) + PRIOR_BINS * s.spread[c]

@@ -4,14 +4,36 @@ from importlib import import_module
 
 _HOMES = {
     "View": "bundle",
+    "checklist": "incident_page",
     "cost": "weekly_page",
+    "incident": "incident_page",
     "kpi_table": "weekly_page",
     "latency": "weekly_page",
+    "prompt_diff": "incident_page",
     "quality": "weekly_page",
+    "slice_explorer": "slice_widget",
+    "slices": "incident_page",
+    "timeline": "incident_page",
     "volume": "weekly_page",
+    "waterfall": "waterfall_widget",
     "weekly": "weekly_page",
 }
-__all__ = ["View", "cost", "kpi_table", "latency", "quality", "volume", "weekly"]
+__all__ = [
+    "View",
+    "checklist",
+    "cost",
+    "incident",
+    "kpi_table",
+    "latency",
+    "prompt_diff",
+    "quality",
+    "slice_explorer",
+    "slices",
+    "timeline",
+    "volume",
+    "waterfall",
+    "weekly",
+]
 
 
 def __getattr__(name: str):

@@ -3,124 +3,168 @@
 from __future__ import annotations
 
 import math
-import time
-from contextlib import ExitStack
-from dataclasses import replace
 
 import numpy as np
 
 from ...stats import changes, margins
+from ...stats.estimate import Estimate
 from ...stats.series import of_sums
-from . import axes as ax
-from . import traces as tr
-from . import wording as wo
-from .cube import Counter, build
+from . import levels, words
 from .dating import date
-from .exemplars import affected
-from .leads import find_leads
+from .evidence import prompt_diff, sentences, undo
+from .exemplars import SHOWN, affected, checklist, matched, spans_of
+from .log import change_log
 from .overall import Overall, moved_outside, overall
-from .result import NOTHING, Cause, IncidentResult
-from .suspects import find_suspects
-from .theories import Room, Theory, of_leads, of_suspects
+from .result import NOTHING, Cause, IncidentResult, Onset, frame
+from .theories import Room, Theory, of_leads, overlap
 
 SUSPECT_ALPHA = 0.004
 LEAD_ALPHA = 0.006
 NEAR = 0.5
 MOST_CAUSES = 5
+MOST_SLICES = 10
+SOFT = 4.0
+DOUBT = 0.03
 
 
-def incident(obs) -> IncidentResult:
-    began = time.perf_counter()
-    plan = tr.make_plan(obs)
-    if plan is None:
-        return IncidentResult(name="incident", headline="The store holds nothing to look at.", seconds=time.perf_counter() - began)
-    with ExitStack() as kept:
-        room = _room(obs, plan, kept)
-        result = _answer(room)
-    return replace(result, seconds=time.perf_counter() - began)
-
-
-def _room(obs, plan, kept: ExitStack) -> Room:
-    kept.enter_context(obs.kept(tr.RAW, tr.raw_sql(obs, plan)))
-    wordings = wo.find_wordings(obs)
-    first = len(plan.metrics)
-    plan = replace(plan, metrics=plan.metrics + wo.metrics(wordings))
-    if wordings:
-        kept.enter_context(obs.kept(wo.TEXTS, wo.texts_sql(wordings, first)))
-    axes = ax.find_axes(obs, plan)
-    kept.enter_context(obs.kept(ax.CODED, ax.coded_sql(obs, plan, axes, len(wordings))))
-    counter = Counter(obs, plan, axes)
-    cube = build(counter)
-    room = Room(counter, cube, find_leads(counter, cube))
-    room.suspects = of_suspects(room, find_suspects(counter, cube, wordings))
-    return room
-
-
-def _answer(room: Room) -> IncidentResult:
+def answer(room: Room) -> IncidentResult:
+    """Look at everything that was found and say what it means."""
     theories = ranked(room)
-    sure = [t for t in theories if t.support > -math.log(SUSPECT_ALPHA if t.suspect else LEAD_ALPHA)]
-    everywhere = overall(room)
-    if everywhere is not None and not _explains(room, sure, everywhere):
+    certain = [t for t in theories if sure(t)]
+    everywhere = overall(room) if room.judged else None
+    if everywhere is not None and not _explains(room, certain, everywhere):
         return _false(room, everywhere)
-    if sure:
-        return _incident(room, sure, theories)
-    return _nothing(room)
+    return _incident(room, certain, theories) if certain else _nothing(room)
 
 
 def ranked(room: Room) -> list[Theory]:
-    """Theories, the best first: a suspect goes before a lead that it overlaps, unless the lead is far surer."""
+    """Theories, the best first. A sure suspect goes before a lead that is the same traffic at the same time: it says why."""
     leads = of_leads(room)
-    best = leads[0].support if leads else 0.0
     suspects = [t for t in room.suspects if t.support > 0]
-    ahead = [t for t in suspects if t.support >= NEAR * best]
+    best = leads[0].support if leads else 0.0
+    ahead = [t for t in suspects if t.support >= NEAR * best or (sure(t) and leads and _same(room, t, leads[0]))]
     rest = sorted([*leads, *(t for t in suspects if t not in ahead)], key=lambda t: -t.support)
     return [*ahead, *rest]
 
 
-def _explains(room: Room, sure: list[Theory], everywhere: Overall) -> bool:
-    """Whether a theory accounts for the move of the mean: the rest of traffic stays where it was."""
-    for t in sure[:2]:
-        if room.plan.metrics[t.metric].name.startswith("score:") or 0 in t.tests:
-            if not t.label and t.suspect is not None:
-                return True
-            z, effect = moved_outside(room, t.sums, t.day, t.end, 0)
-            inside = t.tests[0][2].value if 0 in t.tests and t.tests[0][2].ok else 0.0
-            if abs(z) < 3.5 or abs(effect) < 0.35 * abs(inside):
-                return True
+def sure(theory: Theory) -> bool:
+    """Whether it is beyond the doubt that its kind of search allows."""
+    return theory.support > -math.log(SUSPECT_ALPHA if theory.suspect else LEAD_ALPHA)
+
+
+def _same(room: Room, suspect: Theory, lead: Theory) -> bool:
+    return abs(suspect.day - lead.day) <= 3 and overlap(room, suspect, lead) > 0.5
+
+
+def _explains(room: Room, certain: list[Theory], everywhere: Overall) -> bool:
+    """Whether a theory accounts for the move of the judge's mean: the rest of traffic stays where it was."""
+    for t in certain[:2]:
+        if not t.label and t.suspect is not None:
+            return True
+        if 0 not in t.tests or not t.tests[0][2].ok:
+            continue
+        z, effect = moved_outside(room, t.sums, t.day, t.end, 0)
+        if abs(z) < 3.5 or abs(effect) < 0.35 * abs(t.tests[0][2].value):
+            return True
     return False
 
 
 def _false(room: Room, everywhere: Overall) -> IncidentResult:
-    verdict = everywhere.verdict
-    verdict = "judge_changed" if verdict == "within" else verdict
-    change = everywhere.change
-    m = room.plan.metrics[0]
+    verdict, change = everywhere.verdict, everywhere.change
+    m, plan = room.plan.metrics[0], room.plan
+    onset = Onset(plan.at(change.onset), plan.at(change.low), plan.at(change.high + 1), change.shape)
     return IncidentResult(
-        name="incident", headline=verdict, verdict=verdict, metric=m.name, label=m.label, unit=m.unit,
-        direction="down" if change.effect.value < 0 else "up", before=change.before, after=change.after,
+        name="incident", headline=words.false(verdict, m, everywhere, onset), verdict=verdict, metric=m.name, label=m.label,
+        unit=m.unit, direction="down" if change.effect.value < 0 else "up", before=change.before, after=change.after, onset=onset,
+        end=None if change.end is None else plan.at(change.end), changes=frame("changes", change_log(room, onset)),
     )  # fmt: skip
 
 
-def _incident(room: Room, sure: list[Theory], theories: list[Theory]) -> IncidentResult:
-    first = sure[0]
-    onset, end = date(room, first)
-    m = room.plan.metrics[first.metric]
-    before, after, effect = first.tests[first.metric]
-    supports = np.array([t.support for t in theories[:MOST_CAUSES]])
-    weight = np.exp((supports - supports.max()) / 4)
-    causes = tuple(
-        Cause(t.kind, where(room, t.label), t.tests[t.metric][2] if t.metric in t.tests else NOTHING, None, float(w), (), "")
-        for t, w in zip(theories[:MOST_CAUSES], weight / weight.sum(), strict=True)
-    )
+def _incident(room: Room, certain: list[Theory], theories: list[Theory]) -> IncidentResult:
+    first = certain[0]
+    m, (onset, end) = room.plan.metrics[first.metric], date(room, first)
+    sums, log = levels.daily(room, first), change_log(room, onset)
+    before, after = levels.before_after(room, first, sums)
+    causes = _causes(room, first, theories, onset, log, sums, before, after)
+    traces = affected(room, first, onset, end)
+    pairs = matched(room, first, onset, traces)
+    some = [p["trace_id"] for p in pairs]
+    effect = first.tests[first.metric][2].value
     return IncidentResult(
-        name="incident", headline=f"{m.label}", verdict="incident", metric=m.name, label=m.label, unit=m.unit,
-        direction="down" if (effect.value or 0) < 0 else "up", before=before, after=after, onset=onset, end=end, causes=causes,
-        traces=affected(room, first, onset, end),
+        name="incident", headline=words.headline(m, causes[0], onset, end, before, after), verdict="incident", metric=m.name,
+        label=m.label, unit=m.unit, direction="down" if effect < 0 else "up", before=before, after=after, onset=onset, end=end,
+        minimum_detectable=_detectable(room, first), causes=causes, traces=traces, others=_others(room, certain),
+        timeline=frame("timeline", levels.timeline(room, first, sums)), slices=frame("slices", _slices(room, first)),
+        exemplars=frame("exemplars", pairs), checklist=frame("checklist", checklist(room, first, onset, some)),
+        spans=frame("spans", spans_of(room, some[: 2 * SHOWN])), changes=frame("changes", log),
     )  # fmt: skip
 
 
-def where(room: Room, label) -> dict[str, str]:
+def _causes(room: Room, first: Theory, theories, onset: Onset, log, sums, before, after) -> tuple[Cause, ...]:
+    """The theories as causes; the first one's numbers in the unit of the metric, and how likely each is among them."""
+    chosen = [first, *(t for t in theories if t is not first and t.support > 0)][:MOST_CAUSES]
+    supports = np.array([t.support for t in chosen])
+    supports[0] = supports.max()
+    weight = np.exp((supports - supports.max()) / SOFT)
+    weight = (1 - DOUBT) * weight / weight.sum()
+    out = []
+    for k, (t, w) in enumerate(zip(chosen, weight, strict=True)):
+        where = named(room, t.label)
+        change, without, share, diff = NOTHING, NOTHING, None, None
+        if k == 0:
+            change, without = levels.effect_and_without(room, t, before, after)
+            share, diff = levels.share_explained(t, sums), prompt_diff(room, t)
+        elif t.metric == first.metric and room.plan.metrics[t.metric].kind != "log":
+            e = t.tests[t.metric][2]
+            change = Estimate(e.value, e.ci_low, e.ci_high, e.n, e.level, e.reason)
+        told = sentences(room, t, where, onset, log if k == 0 else [])
+        since = t.suspect.at if t.suspect is not None else room.plan.at(t.day)
+        out.append(Cause(t.kind, where, change, share, float(w), told, undo(room, t, where), without, since, diff))
+    return tuple(out)
+
+
+def named(room: Room, label) -> dict[str, str]:
+    """A slice in names and values."""
     return {room.counter.axes[a].name: room.counter.axes[a].values[v] for a, v in label}
+
+
+def _others(room: Room, certain: list[Theory]) -> tuple[dict, ...]:
+    """Further incidents: other traffic, or another time."""
+    out, kept = [], [certain[0]]
+    for t in certain[1:]:
+        if all(abs(t.day - k.day) > 3 or overlap(room, t, k) < 0.3 for k in kept):
+            kept.append(t)
+            onset, _ = date(room, t)
+            out.append({"metric": room.plan.metrics[t.metric].name, "verdict": "incident", "onset": onset.json(), "kind": t.kind, "where": named(room, t.label)})
+    return tuple(out)
+
+
+def _slices(room: Room, first: Theory) -> list[dict]:
+    """The slices that moved most in the metric, each at its own onset, the picked one first."""
+    i, out = first.metric, []
+    before, after, effect = first.tests[i]
+    rows = [(first.label, before, after, effect, True)]
+    search = room.leads.search
+    if search is not None and i in room.leads.metrics:
+        from ...stats.scan import effects
+
+        cells = room.cube.cells(room.plan, i)
+        found = search.scan.top(MOST_SLICES + 1, metric=room.leads.metrics.index(i))
+        chosen = [f.cell for f in found if f.cell < len(room.cube.labels) and room.cube.labels[f.cell] != first.label]
+        got = effects(cells, chosen, max(first.day, 1), first.end)
+        rows += [(room.cube.labels[c], *e, False) for c, e in zip(chosen, got, strict=True)]
+    scale = (lambda v: v) if room.plan.metrics[i].kind != "log" else math.expm1
+    for label, b, a, e, picked in rows:
+        if e.ok:
+            text = ", ".join(f"{k}={v}" for k, v in named(room, label).items()) or "all traffic"
+            row = {"slice": text, "before": b.value, "after": a.value, "effect": scale(e.value), "low": scale(e.ci_low), "high": scale(e.ci_high)}
+            out.append(row | {"n": e.n, "z": e.value / e.se if e.se else 0.0, "picked": picked})
+    return out
+
+
+def _detectable(room: Room, first: Theory) -> float | None:
+    effect = first.tests[first.metric][2]
+    return margins.minimum_detectable(effect.se, 3.5) if effect.se else None
 
 
 def _nothing(room: Room) -> IncidentResult:
@@ -132,6 +176,13 @@ def _nothing(room: Room) -> IncidentResult:
     inside = bool(bounds) and all(b.inside for b in bounds)
     judged = [b for i, b in zip(watched, bounds, strict=True) if plan.metrics[i].name.startswith("score:")] or bounds
     detectable = min((b.detectable for b in judged), default=None)
+    others = tuple(
+        {"metric": plan.metrics[i].name, "verdict": "inside" if b.inside else "open", "onset": None, "low": b.low, "high": b.high, "margin": b.margin}
+        for i, b in zip(watched, bounds, strict=True)
+    )
+    first = next((plan.metrics[i] for i in watched), None)
     verdict = "no_change" if inside else "not_enough_evidence"
-    return IncidentResult(name="incident", headline=verdict, verdict=verdict, minimum_detectable=detectable,
-                          others=tuple({"metric": plan.metrics[i].name, "low": b.low, "high": b.high, "margin": b.margin, "verdict": "inside" if b.inside else "open", "onset": None} for i, b in zip(watched, bounds, strict=True)))  # fmt: skip
+    return IncidentResult(
+        name="incident", headline=words.nothing(verdict, plan, first, detectable, others), verdict=verdict, minimum_detectable=detectable,
+        label=first.label if first else "", unit=first.unit if first else "", others=others,
+    )  # fmt: skip

@@ -22,6 +22,7 @@ MOST_VALUES = 80
 LEAST_ROWS = 30
 LEAST_SHARE = 0.002
 SAMPLE = 30_000
+OUTER = (0.001, 0.999)  # values beyond these quantiles count as if they were there: one timeout is not a change
 RIDGE = 8.0
 TURN = "turn_band"
 DOCUMENTS = "documents"
@@ -83,26 +84,43 @@ def _still(plan: Plan, n, first, last) -> bool:
     return float(n[(last - first) >= 0.8 * plan.days].sum()) >= 0.5 * float(n.sum())
 
 
-def coded_sql(obs, plan: Plan, axes: Sequence[Axis], texts: int) -> str:
+@dataclass(frozen=True)
+class Expectation:
+    """What a metric is expected to be: per axis what each value adds. What is left is held within ``low`` and ``high``; its ``skew``."""
+
+    parts: dict[int, np.ndarray]
+    low: float
+    high: float
+    skew: float
+
+
+@dataclass(frozen=True)
+class Expectations:
+    """By metric; ``judged`` are the parts of what the first judge is expected to say of any trace, empty without a judge."""
+
+    of: dict[int, Expectation]
+    judged: dict[int, np.ndarray]
+
+
+def coded_sql(plan: Plan, axes: Sequence[Axis], expected: Expectations, texts: int) -> str:
     """Per trace: day, hour, code per axis (c0 …, null for a rare value), metrics net of expectation (m0 …).
 
     The last ``texts`` metrics of the plan stand in the table of wordings. Where there is a judge, ``raw`` is its first score
     and ``expected`` what the trace is expected to get, judged or not, by all that is known of it.
     """
-    fits = _fits(obs, plan, axes)
-    expected = _expected(obs, plan, axes)
     joins, codes = [], []
     for k, axis in enumerate(axes):
-        wanted = {f"b{m}": fits[m][k] for m in fits if k in fits[m]} | ({"e": expected[k]} if k in expected else {})
+        wanted = {f"b{m}": e.parts[k] for m, e in expected.of.items() if k in e.parts}
+        wanted |= {"e": expected.judged[k]} if k in expected.judged else {}
         names = ", ".join(["v", "code", *wanted])
         lines = ", ".join(
-            f"({literal(v)}, {c}{''.join(f', {part[c]:.6g}' for part in wanted.values())})" for c, v in enumerate(axis.values)
+            f"({literal(v)}, {c}{''.join(f', {part[c]:.6e}' for part in wanted.values())})" for c, v in enumerate(axis.values)
         )
         joins.append(f"LEFT JOIN (VALUES {lines}) a{k}({names}) ON {axis.column} = a{k}.v")
         codes.append(f"a{k}.code AS c{k}")
-    metrics = [f"{_net(plan, i, fits.get(i, {}))} AS m{i}" for i in range(len(plan.metrics))]
-    if expected:
-        metrics += ["m0 AS raw", " + ".join(f"coalesce(a{k}.e, 0)" for k in expected) + " AS expected"]
+    metrics = [f"{_net(plan, i, expected.of.get(i))} AS m{i}" for i in range(len(plan.metrics))]
+    if expected.judged:
+        metrics += ["m0 AS raw", " + ".join(f"coalesce(a{k}.e, 0)" for k in expected.judged) + " AS expected"]
     if texts:
         joins.append(f"LEFT JOIN {TEXTS} USING (source, project, trace_id)")
     columns = ", ".join(["source", "project", "trace_id", "started", "hour // 24 AS day", "hour", *codes, *metrics])
@@ -114,40 +132,50 @@ def has_judge(plan: Plan) -> bool:
     return plan.metrics[0].name.startswith("score:") and plan.metrics[0].name.endswith(":judge")
 
 
-def _expected(obs, plan: Plan, axes: Sequence[Axis]) -> dict[int, np.ndarray]:
-    """What each value adds to the first judge's score; how long an answer is and what its user said count here too."""
-    if not has_judge(plan):
-        return {}
-    usable = [k for k, a in enumerate(axes) if a.still and a.name not in VERSIONS]
-    frame = _sample(obs, plan, axes, usable, [0], "m0 IS NOT NULL")
-    codes = {k: pd.Categorical(frame[f"a{k}"], categories=axes[k].values).codes for k in usable}
-    return _ridge(codes, [len(axes[k].values) for k in usable], frame["m0"].to_numpy(float, na_value=np.nan))
-
-
 def value_sql(plan: Plan, i: int) -> str:
     """The metric as it is compared: the logarithm of what only a ratio says something about."""
     return f"CASE WHEN m{i} > 0 THEN ln(m{i}) END" if plan.metrics[i].kind == "log" else f"m{i}"
 
 
-def _net(plan: Plan, i: int, fit: dict[int, np.ndarray]) -> str:
-    return " - ".join([f"({value_sql(plan, i)})", *(f"coalesce(a{k}.b{i}, 0)" for k in fit)])
+def _net(plan: Plan, i: int, expected: Expectation | None) -> str:
+    value = value_sql(plan, i)
+    if expected is None:
+        return value
+    net = " - ".join([f"({value})", *(f"coalesce(a{k}.b{i}, 0)" for k in expected.parts)])
+    return f"greatest(least({net}, {expected.high:.9e}), {expected.low:.9e})" if expected.high > expected.low else net
 
 
-def _fits(obs, plan: Plan, axes: Sequence[Axis]) -> dict[int, dict[int, np.ndarray]]:
-    """Per metric and axis: what each value adds to the expectation."""
-    usable = [k for k, a in enumerate(axes) if a.still and a.name not in (*VERSIONS, LENGTH, THUMBS)]
+def expect(obs, plan: Plan, axes: Sequence[Axis]) -> Expectations:
+    """Fit every metric that is no rate; how long an answer is and what its user said count for the judge's score of any trace only."""
+    usable = [k for k, a in enumerate(axes) if a.still and a.name not in VERSIONS]
+    causes = [k for k in usable if axes[k].name not in (LENGTH, THUMBS)]
     scores = [i for i, m in enumerate(plan.metrics) if m.name.startswith("score:")]
     others = [i for i, m in enumerate(plan.metrics) if not m.name.startswith(("score:", "text:")) and m.kind != "rate"]
-    out = {}
+    out, judged = {}, {}
     for metrics, where in ((scores, " OR ".join(f"m{i} IS NOT NULL" for i in scores)), (others, "true")):
-        if metrics:
-            frame = _sample(obs, plan, axes, usable, metrics, where)
-            codes = {k: pd.Categorical(frame[f"a{k}"], categories=axes[k].values).codes for k in usable}
-            for i in metrics:
-                fit = _ridge(codes, [len(axes[k].values) for k in usable], frame[f"m{i}"].to_numpy(float, na_value=np.nan))
-                if fit:
-                    out[i] = fit
-    return out
+        if not metrics:
+            continue
+        frame = _sample(obs, plan, axes, usable, metrics, where)
+        codes = {k: pd.Categorical(frame[f"a{k}"], categories=axes[k].values).codes for k in usable}
+        for i in metrics:
+            y = frame[f"m{i}"].to_numpy(float, na_value=np.nan)
+            parts = _ridge({k: codes[k] for k in causes}, [len(axes[k].values) for k in causes], y)
+            if parts:
+                out[i] = _held(y, codes, parts)
+            if i == 0 and has_judge(plan):
+                judged = _ridge(codes, [len(axes[k].values) for k in usable], y)
+    return Expectations(out, judged)
+
+
+def _held(y: np.ndarray, codes: dict[int, np.ndarray], parts: dict[int, np.ndarray]) -> Expectation:
+    """Limits and skewness of what the parts leave."""
+    left = y - sum(np.where(codes[k] >= 0, part[codes[k]], 0.0) for k, part in parts.items())
+    left = left[np.isfinite(left)]
+    low, high = (float(x) for x in np.quantile(left, OUTER))
+    held = np.clip(left, low, high)
+    spread = float(held.std())
+    skew = float(((held - held.mean()) ** 3).mean() / spread**3) if spread > 1e-12 else 0.0
+    return Expectation(parts, low, high, float(np.clip(skew, -6, 6)))
 
 
 def _sample(obs, plan: Plan, axes, usable, metrics, where: str) -> pd.DataFrame:

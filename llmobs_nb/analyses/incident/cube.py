@@ -13,6 +13,7 @@ from .axes import CODED, DERIVED, VERSIONS, Axis
 from .traces import Plan
 
 LEAST = 40
+LEAST_SHARE = 0.006
 SAME = 0.97
 NEW_AFTER = 3
 MOST_EXPOSURES = 60
@@ -39,13 +40,14 @@ class Cube:
     total: np.ndarray
     rows: np.ndarray
     exposures: dict[int, Exposure] = field(default_factory=dict)
+    skew: dict[int, float] = field(default_factory=dict)
 
     def cells(self, plan: Plan, i: int) -> Cells:
         """One metric of all slices, all traffic at the end."""
         order = [len(label) for label in self.labels]
         n, s, q = self.sums[:, i]
         kind = plan.metrics[i].kind
-        return Cells(n, s, q, self.total[:, i], order, rate=kind == "rate", phase=plan.start.weekday())
+        return Cells(n, s, q, self.total[:, i], order, rate=kind == "rate", skew=self.skew.get(i, 0.0), phase=plan.start.weekday())
 
 
 class Counter:
@@ -90,11 +92,12 @@ class Counter:
             out[3, i, at, day] = got["rows"]
 
 
-def build(counter: Counter, *, pairs: bool = True) -> Cube:
+def build(counter: Counter, skew: dict[int, float], *, pairs: bool = True) -> Cube:
     """All slices of one and two attributes with enough rows, none twice, and the versions that are new in their context."""
     plan, axes = counter.plan, counter.axes
     ones = {k: counter.by([k]) for k in range(len(axes))}
     total = counter.by([])[:3, :, 0]
+    least = max(LEAST, LEAST_SHARE * _everyone(counter, total))
     labels: list[Label] = []
     parts: list[np.ndarray] = []
     still = [k for k, a in enumerate(axes) if a.still and a.name not in DERIVED]
@@ -102,7 +105,7 @@ def build(counter: Counter, *, pairs: bool = True) -> Cube:
     for k in still:
         count = _rows(counter, ones[k])
         single[k] = count
-        kept = [v for v in np.flatnonzero(count >= LEAST) if count[v] < SAME * _everyone(counter, total)]
+        kept = [v for v in np.flatnonzero(count >= least) if count[v] < SAME * _everyone(counter, total)]
         labels += [((k, int(v)),) for v in kept]
         parts.append(ones[k][:3][:, :, kept])
     cube = Cube(labels, np.concatenate(parts, axis=2) if parts else np.zeros((3, len(plan.metrics), 0, plan.days)), total, np.zeros(0))
@@ -112,11 +115,12 @@ def build(counter: Counter, *, pairs: bool = True) -> Cube:
         count, size = _rows(counter, got), len(axes[b].values)
         first, second = np.divmod(np.arange(len(count)), size)
         narrow = (count < SAME * single[a][first]) & (count < SAME * single[b][second])
-        kept = np.flatnonzero((count >= LEAST) & narrow)
+        kept = np.flatnonzero((count >= least) & narrow)
         extra_labels += [((a, int(first[v])), (b, int(second[v]))) for v in kept]
         extra_parts.append(got[:3][:, :, kept].astype(np.float32))
     cube.labels += extra_labels
     cube.sums = np.concatenate([cube.sums, *extra_parts], axis=2) if extra_parts else cube.sums
+    cube.skew = skew
     _add_exposures(counter, cube, ones)
     cube.rows = cube.sums[0].max(axis=0).sum(axis=1)
     return cube

@@ -24,6 +24,9 @@ FULL = 0.85
 
 def date(room: Room, theory: Theory) -> tuple[Onset, datetime | None]:
     """Onset and end of a theory."""
+    if room.plan.onset is not None:
+        at = room.plan.onset
+        return Onset(at, at, at, "step" if theory.end is None else "burst"), _end(room.plan, theory.end)
     if theory.suspect is not None and theory.suspect.at is not None:
         return _of_suspect(room, theory)
     return _of_lead(room, theory)

@@ -11,8 +11,9 @@ from ...stats.scan import Search, search
 from .cube import Counter, Cube, Label
 
 BURSTS = (1, 2, 6, 14)
-PERMUTATIONS = 40
+PERMUTATIONS = 30
 LEAST_VALUES = 100
+LEAST_HUMAN = 1_000
 
 
 @dataclass(frozen=True)
@@ -41,13 +42,14 @@ class Leads:
 def find_leads(counter: Counter, cube: Cube) -> Leads:
     """The best slices of every watched metric with a bad way, best first."""
     plan = counter.plan
-    metrics = [i for i, m in enumerate(plan.metrics) if m.better and cube.total[0, i].sum() >= LEAST_VALUES]
-    metrics = [i for i in metrics if cube.total[2, i].sum() > 0]
+    metrics = [i for i, m in enumerate(plan.metrics) if m.better and plan.watches(i) and cube.total[0, i].sum() >= LEAST_VALUES]
+    metrics = [i for i in metrics if _worth(plan, cube, i)]
     if not metrics or plan.days < 14:
         return Leads((), tuple(metrics), None)
     cells = [whole(cube.cells(plan, i)) for i in metrics]
     shocks = [shock(c.total, plan.start.weekday()) for c in cells]
-    found = search(cells, bursts=BURSTS, shocks=shocks, permutations=PERMUTATIONS)
+    onsets = None if plan.onset is None else [min(max(plan.onset_day, 2), plan.days - 2)]
+    found = search(cells, onsets=onsets, bursts=BURSTS, shocks=shocks, permutations=PERMUTATIONS)
     out = []
     for j, i in enumerate(metrics):
         bad = -1 if plan.metrics[i].better == "up" else 1
@@ -56,6 +58,17 @@ def find_leads(counter: Counter, cube: Cube) -> Leads:
             label = () if f.cell >= len(cube.labels) else cube.labels[f.cell]
             out.append(Lead(i, f.cell, label, f.onset, f.end, f.z, f.score, found.p_of(f)))
     return Leads(tuple(sorted(out, key=lambda x: (x.p, -x.score))), tuple(metrics), found)
+
+
+def _worth(plan, cube: Cube, i: int) -> bool:
+    """Whether a metric varies, has enough values (people judge too few to search in), and says what no better one says."""
+    m, n = plan.metrics[i], cube.total[0, i].sum()
+    if m.name.endswith(":human") and n < LEAST_HUMAN:
+        return False
+    if m.name == "cost_per_token":
+        listed = next(k for k, other in enumerate(plan.metrics) if other.name == "unit_price")
+        return cube.total[0, listed].sum() < 0.2 * n
+    return float(cube.total[2, i].sum()) > 1e-9 * n
 
 
 def shock(total: np.ndarray, phase: int) -> float:

@@ -14,14 +14,18 @@ import numpy as np
 from ...stats.cells import Cells
 from ...stats.estimate import Estimate
 from ...stats.scan import effects
+from ..reductions import rows
+from .axes import CODED
 from .cube import Counter, Cube, Label
 from .leads import Lead, Leads
-from .suspects import Suspect, sums_of
+from .refine import best_slice
+from .suspects import Suspect, sums_of, where_sql
 
 JUDGED_WEIGHT = 0.5
 NEUTRAL_WEIGHT = 0.04
 SEEN = 3.5
 MOST_LEADS = 4
+NEAR_DAYS = 3
 LARGEST = 600.0
 # What shows by itself what kind of change it is: metric, the way it moves, the kind, and metrics that follow from it.
 FINGERPRINTS = (
@@ -64,6 +68,8 @@ class Room:
         self.counter, self.cube, self.leads = counter, cube, leads
         self.plan = counter.plan
         self.names = {m.name: i for i, m in enumerate(self.plan.metrics)}
+        self.suspects: list[Theory] = []
+        self.judged = self.plan.chosen is None or self.plan.metrics[0].name == self.plan.chosen
 
     def bad(self, i: int) -> int:
         """The sign of a change for the worse; 0 where there is none."""
@@ -75,7 +81,7 @@ class Room:
         total = np.maximum(self.cube.total[:, i], 0)
         short = sums[0, i] > total[0]
         total = np.where(short, sums[:, i], total)
-        return Cells(n, s, q, total, [1], rate=self.plan.metrics[i].kind == "rate", phase=self.plan.start.weekday())
+        return Cells(n, s, q, total, [1], rate=self.plan.metrics[i].kind == "rate", skew=self.cube.skew.get(i, 0.0), phase=self.plan.start.weekday())
 
     def tests(self, sums: np.ndarray, day: int, end: int | None, *, shocks: bool = False) -> dict:
         """(before, after, effect) per metric of a slice, net of the rest of traffic; of all traffic against itself before."""
@@ -110,12 +116,13 @@ def weights(room: Room) -> dict[int, float]:
 
 def of_suspects(room: Room, suspects: list[Suspect]) -> list[Theory]:
     """Each suspect with the metric in which most surely something became worse from its day on."""
-    share, out = weights(room), []
+    share, out, given = weights(room), [], room.plan.onset_day
+    suspects = [s for s in suspects if given is None or abs(s.day - given) <= NEAR_DAYS]
     for s in suspects:
         tests = room.tests(s.sums, s.day, s.end)
         best = (0.0, None)
         for i, (_, _, effect) in tests.items():
-            support = _support(effect, room.bad(i))
+            support = _support(effect, room.bad(i)) if room.plan.watches(i) else 0.0
             if support > 0:
                 best = max(best, (support + math.log(share[i]) - math.log(len(suspects)), i), key=lambda b: b[0])
         if best[1] is not None:
@@ -134,22 +141,35 @@ def _support(effect: Estimate, bad: int) -> float:
 
 
 def of_leads(room: Room) -> list[Theory]:
-    """The surest leads as theories; what kind each is, its fingerprint says."""
+    """The surest leads as theories, each with the slice under which it is likeliest; what kind each is, its fingerprint says."""
     out: list[Theory] = []
+    seen: list[Lead] = []
     for lead in room.leads.leads:
-        if len(out) >= MOST_LEADS:
+        if len(seen) >= MOST_LEADS or (seen and lead.p > 0.05):
             break
-        if any(t.lead.cell == lead.cell or (t.metric == lead.metric and _near(t.day, lead.day)) for t in out):
+        if any(s.metric == lead.metric and _near(s.day, lead.day) for s in seen):
             continue
-        sums = sums_of(room.counter, room.cube, lead.label) if lead.cell >= len(room.cube.labels) else room.cube.sums[:, :, lead.cell]
-        tests = room.tests(sums.astype(float), lead.day, lead.end)
+        seen.append(lead)
+        exposed = lead.cell in room.cube.exposures
+        label = lead.label if exposed else best_slice(room.counter, room.cube, lead.metric, lead.day, lead.end, room.bad(lead.metric))
+        sums = room.cube.sums[:, :, lead.cell].astype(float) if exposed else sums_of(room.counter, room.cube, label)
+        tests = room.tests(sums, lead.day, lead.end)
         support = -math.log(max(lead.p, 1e-260))
-        out.append(Theory(_kind(room, lead, tests), lead.label, sums.astype(float), lead.day, lead.end, lead.metric, support, tests, lead=lead))
+        out.append(Theory(_kind(room, lead, tests), label, sums, lead.day, lead.end, lead.metric, support, tests, lead=lead))
     return out
 
 
+def overlap(room: Room, a: Theory, b: Theory) -> float:
+    """Jaccard of the rows of two theories from the later of their onsets on."""
+    day = max(a.day, b.day)
+    sql = [where_sql(t.label) for t in (a, b)]
+    (row,) = rows(room.counter.obs, f"""SELECT sum(CASE WHEN ({sql[0]}) AND ({sql[1]}) THEN 1 ELSE 0 END) AS both,
+        sum(CASE WHEN ({sql[0]}) OR ({sql[1]}) THEN 1 ELSE 0 END) AS either FROM {CODED} WHERE day >= {day}""")
+    return float(row["both"] or 0) / max(float(row["either"] or 0), 1.0)
+
+
 def _near(a: int, b: int) -> bool:
-    return abs(a - b) <= 3
+    return abs(a - b) <= NEAR_DAYS
 
 
 def _kind(room: Room, lead: Lead, tests: dict) -> str:

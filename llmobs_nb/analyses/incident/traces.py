@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ...columns import literal, quote
+from ...ingest.fill import FROM_METADATA
 from ...schema import SPANS
 from ..reductions import data_range, rows
 from .watched import WATCHED, Metric, score_metric
@@ -34,18 +35,32 @@ class Dimension:
 
 @dataclass(frozen=True)
 class Plan:
-    """The window in whole days from ``start`` on, the metrics (in the order of the columns m0, m1 …) and the dimensions (d0 …)."""
+    """The window in whole days from ``start`` on, the metrics (in the order of the columns m0, m1 …) and the dimensions (d0 …).
+
+    ``environments`` are left out; ``chosen`` is the one metric and ``onset`` the moment that was asked for, if any.
+    """
 
     start: datetime
     days: int
     metrics: tuple[Metric, ...]
     dimensions: tuple[Dimension, ...]
     environments: tuple[str, ...]
+    chosen: str | None = None
+    onset: datetime | None = None
 
     @property
     def end(self) -> datetime:
         """The first moment after the window."""
         return self.start + timedelta(days=self.days)
+
+    @property
+    def onset_day(self) -> int | None:
+        """The day of the given onset."""
+        return None if self.onset is None else max(int((self.onset - self.start).total_seconds() // 86_400), 1)
+
+    def watches(self, i: int) -> bool:
+        """Whether a metric was asked for."""
+        return self.chosen is None or self.metrics[i].name == self.chosen
 
     def at(self, day: float) -> datetime:
         """A moment, given in days from the start."""
@@ -76,7 +91,7 @@ def _scores(obs, start: datetime) -> tuple[Metric, ...]:
 
 
 def _dimensions(obs) -> tuple[tuple[Dimension, ...], tuple[str, ...]]:
-    frame = obs.dimensions()
+    frame = obs.dimensions().sort_values("kind", kind="stable")  # a column goes before a key of the same name
     out, extra = [], obs._snapshot.extra.get("spans", {})
     for row in frame.itertuples():
         if row.name in _NO_SLICE or row.kind == "tag":
@@ -88,6 +103,9 @@ def _dimensions(obs) -> tuple[tuple[Dimension, ...], tuple[str, ...]]:
         elif row.name in SPANS or row.name in extra:
             out.append(Dimension(row.name, f"max(CAST({quote(row.name)} AS VARCHAR))"))
     named = {d.name for d in out}
+    copies = {key for column, keys in FROM_METADATA.items() if column in named for key in keys} - {*SPANS.names}
+    columns = {d.name: d for d in reversed(out)}
+    out = [d for name, d in sorted(columns.items()) if name not in copies]
     calls = [Dimension(c, f"arg_max({c}, start_time) FILTER (WHERE kind = 'llm')") for c in OF_CALLS]
     out = [d for d in out if not (d.name == "trace_name" and "feature" in named)]
     environments = [r["e"] for r in rows(obs, "SELECT DISTINCT environment AS e FROM spans WHERE environment IS NOT NULL")]

@@ -20,6 +20,12 @@ def _any(condition: str, among: str = _LLM) -> str:
     return f"max(CASE WHEN {among} THEN CASE WHEN {condition} THEN 1e0 ELSE 0e0 END END)"
 
 
+_PLAIN = (
+    "sum(CASE WHEN kind = 'llm' AND coalesce(tokens_cache_read, 0) = 0 AND cost_recorded_usd IS NOT NULL "
+    "AND cost_list_usd IS NOT NULL THEN {} END)"
+)
+
+
 @dataclass(frozen=True)
 class Metric:
     """A quantity of one trace.
@@ -47,9 +53,8 @@ WATCHED = (
     Metric("ttft_ms", "Time to first token", _of_calls("ttft_ms", "avg"), "log", "ms", "down", 0.15),
     Metric("latency_ms", "Latency", _of_root("latency_ms"), "log", "ms", "down", 0.15),
     Metric("cost_usd", "Cost per trace", "sum(cost_usd)", "log", "usd", "down", 0.15),
-    Metric("unit_price", "Recorded cost over list price",
-           f"{_of_calls('cost_recorded_usd')} / nullif(sum(CASE WHEN {_LLM} AND cost_recorded_usd IS NOT NULL "
-           "THEN cost_list_usd END), 0)", "log", "ratio", "down", 0.05),
+    Metric("unit_price", "Recorded cost over list price, calls without cache",
+           f"{_PLAIN.format('cost_recorded_usd')} / nullif({_PLAIN.format('cost_list_usd')}, 0)", "log", "ratio", "down", 0.05),
     Metric("cost_per_token", "Cost per token",
            f"{_of_calls('cost_usd')} / nullif(sum(CASE WHEN {_LLM} AND cost_usd IS NOT NULL THEN tokens_in + tokens_out END), 0)",
            "log", "usd", "down", 0.1),

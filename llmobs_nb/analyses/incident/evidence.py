@@ -1,0 +1,150 @@
+"""Why a cause is believed, in sentences with numbers, what undoes it, and the passage of the prompt as a diff."""
+
+from __future__ import annotations
+
+import json
+import math
+
+from ... import units
+from ...columns import literal
+from ...text import terminal
+from ..reductions import rows
+from .result import Onset, PromptDiff
+from .suspects import where_sql
+from .theories import FINGERPRINTS, SEEN, Room, Theory
+from .axes import CODED
+from .traces import RAW
+
+PASSAGE = 600
+UNDO = {
+    "prompt_text": "remove the passage from the rendered prompt of {who}",
+    "prompt_version": "roll {name} back to {before}",
+    "model_version": "pin {name} to {before}, or route {who} away from {after}",
+    "model_behaviour": "route {who} to another model, and ask the provider what changed",
+    "configuration": "put the setting back for {who}: {what}",
+    "retrieval": "search the previous index for {who}, or rebuild it",
+    "guardrail": "review the policy that blocks for {who}, or put its previous version back",
+    "truncation": "raise the ceiling on output tokens for {who}",
+    "input_mix": "nothing to roll back: teach the product what is asked now, {what}",
+    "agent_loop": "limit the rounds of the agent for {who}, and look at the tool it repeats",
+    "prompt_cache": "move what changes from call to call to the end of the prompt of {who}",
+    "price": "check the contract or the price list for {who}",
+    "provider_latency": "route {who} to another provider or region while it lasts",
+    "provider_errors": "retry with back-off, or route {who} to another provider while it lasts",
+}
+
+
+def where_text(where: dict[str, str]) -> str:
+    """A slice in words."""
+    return " and ".join(f"{terminal(k, 40)} = {terminal(v, 80)}" for k, v in where.items()) or "all traffic"
+
+
+def sentences(room: Room, theory: Theory, where: dict[str, str], onset: Onset, log: list[dict]) -> tuple[str, ...]:
+    """The evidence of one theory, the most telling first."""
+    out = [*_of_suspect(room, theory, where), *_of_metrics(room, theory)]
+    for change in log:
+        if change["matched"]:
+            said = " ".join(str(change[k]) for k in ("kind", "ref", "note") if change[k])
+            out.append(f"the change log has {terminal(said, 160)} at {change['at']:%Y-%m-%d %H:%M}, close to the onset")
+    if not out:
+        out.append("nothing that is logged changed there: prompt, versions, settings and retrieval are as before")
+    return tuple(dict.fromkeys(out))
+
+
+def _of_suspect(room: Room, theory: Theory, where: dict[str, str]) -> list[str]:
+    s = theory.suspect
+    if s is None:
+        return []
+    out, since = [], f"{s.at:%Y-%m-%d %H:%M} UTC"
+    if s.version is not None:
+        name, value = s.version
+        before = previous(room, theory)
+        was = f", {terminal(before, 120)} before" if before else ""
+        out.append(f"{name} is {terminal(value, 120)} since {since}{was}")
+    if s.wording is not None:
+        text = terminal(s.wording.text, PASSAGE)
+        place = {"system_prompt": "the rendered system prompt", "input": "the questions", "output": "the answers"}[s.wording.column]
+        verb = "is missing from" if s.wording.kind == "prompt_gone" else "is new in"
+        share = units.rate(s.presence)
+        out.append(f"“{text}” {verb} {place} of {where_text(where)} since {since} ({share} of its traces)")
+    return out
+
+
+def previous(room: Room, theory: Theory) -> str | None:
+    """The value that most traces of the context had before a version came."""
+    s = theory.suspect
+    if s is None or s.version is None:
+        return None
+    k = next(i for i, a in enumerate(room.counter.axes) if a.name == s.version[0])
+    label = [pair for pair in theory.label if pair[0] != k]
+    found = rows(room.counter.obs, f"""SELECT c{k} AS c, count(*) AS n FROM {CODED} WHERE {where_sql(tuple(label))} AND day < {s.day}
+        AND c{k} IS NOT NULL GROUP BY 1 ORDER BY n DESC, c LIMIT 1""")
+    return room.counter.axes[k].values[int(found[0]["c"])] if found else None
+
+
+def _of_metrics(room: Room, theory: Theory) -> list[str]:
+    """What moved in the slice, the surest first."""
+    found = []
+    for i, (before, after, effect) in theory.tests.items():
+        if effect.ok and effect.se and abs(effect.value / effect.se) >= SEEN:
+            found.append((abs(effect.value / effect.se), i, before, after, effect))
+    out = []
+    for _, i, before, after, effect in sorted(found, key=lambda f: -f[0])[:4]:
+        m = room.plan.metrics[i]
+        if m.kind == "rate":
+            out.append(f"{m.label.lower()} {units.rate(before.value)} before, {units.rate(after.value)} after")
+        elif m.kind == "log":
+            low, value, high = (math.expm1(v) for v in (effect.ci_low, effect.value, effect.ci_high))
+            out.append(f"{m.label.lower()} {value:+.0%} ({low:+.0%} to {high:+.0%})")
+        else:
+            out.append(f"{terminal(m.label, 80)} {effect.value:+.3g} ({effect.ci_low:+.3g} to {effect.ci_high:+.3g})")
+    return out
+
+
+def undo(room: Room, theory: Theory, where: dict[str, str]) -> str:
+    """What to do about it."""
+    before, after = previous(room, theory), theory.suspect.version[1] if theory.suspect and theory.suspect.version else ""
+    name = where.get("prompt_name") or where.get("model_requested") or where.get("feature") or "it"
+    what = theory.suspect.wording.text if theory.suspect and theory.suspect.wording else after or "see the evidence"
+    words = {"who": where_text(where), "name": terminal(name, 80), "before": terminal(before or "the previous version", 120)}
+    return UNDO[theory.kind].format(**words, after=terminal(after, 120), what=f"“{terminal(what, 120)}”")
+
+
+def prompt_diff(room: Room, theory: Theory) -> PromptDiff | None:
+    """A rendered prompt without the passage and one with it, of the same slice, as near to the onset as they are."""
+    s = theory.suspect
+    if s is None or s.wording is None or s.wording.column != "system_prompt":
+        return None
+    gone = s.wording.kind == "prompt_gone"
+    has = f"contains(p.system_prompt, {literal(s.wording.probe)})"
+    texts = []
+    for after in (False, True):
+        condition = has if after != gone else f"NOT {has}"
+        side = ">=" if after else "<"
+        sql = f"""SELECT p.system_prompt AS t FROM {CODED} c JOIN {RAW} r USING (source, project, trace_id)
+            JOIN payloads p ON p.trace_id = r.trace_id AND p.span_id = r.call_id AND p.source = r.source AND p.project = r.project
+            WHERE {_without_version(room, theory)} AND c.started {side} TIMESTAMPTZ {literal(s.at.isoformat())} AND {condition}
+            ORDER BY c.started {"ASC" if after else "DESC"} LIMIT 1"""
+        found = rows(room.counter.obs, sql)
+        texts.append(found[0]["t"] if found else "")
+    return PromptDiff(texts[0], texts[1], s.wording.text, "-" if gone else "+", s.at, s.presence)
+
+
+def _without_version(room: Room, theory: Theory) -> str:
+    version = theory.suspect.version[0] if theory.suspect.version else None
+    label = tuple(pair for pair in theory.label if room.counter.axes[pair[0]].name != version)
+    return where_sql(label)
+
+
+def setting(text: str) -> dict:
+    """Model parameters as they were logged; empty for what is no JSON object."""
+    try:
+        found = json.loads(text)
+    except (TypeError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def kinds_by_metric() -> dict[str, str]:
+    """Which kind of cause each metric is the fingerprint of."""
+    return {name: kind for name, _, kind, _ in FINGERPRINTS}

@@ -1,0 +1,97 @@
+"""Which slice it was, once it is known what moved and when: the one under which "it changed here and nowhere else" is likeliest.
+
+A slice too wide dilutes the change, one too narrow leaves a change outside; both cost likelihood.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..reductions import rows
+from .axes import CODED, DERIVED
+from .cube import Counter, Cube, Label
+from .suspects import penalty, where_sql
+
+TRIED = 3
+ROUNDS = 2
+
+
+def best_slice(counter: Counter, cube: Cube, metric: int, day: int, end: int | None, sign: int) -> Label:
+    """The likeliest slice of a change of one metric between ``day`` and ``end``; all traffic is the empty one."""
+    inside = np.zeros(counter.plan.days, bool)
+    inside[day:end] = True
+    rate = counter.plan.metrics[metric].kind == "rate"
+    total = _sides(cube.total[:, metric], inside)
+    parts = _sides(cube.sums[:, metric], inside)
+    variance = _variance(total)
+    cost = np.array([penalty(counter, label) for label in cube.labels])
+    score = _score(parts, total, rate, variance, sign) - cost
+    score[list(cube.exposures)] = -np.inf
+    whole = float(_gain(total[..., None], rate, variance)[0])
+    out: list[tuple[float, Label]] = [(whole, ())]
+    out += [(float(score[c]), cube.labels[c]) for c in np.argsort(-score)[: 3 * TRIED] if np.isfinite(score[c])]
+    for _ in range(ROUNDS):
+        out = _narrower(counter, metric, day, end, total, out, rate, variance, sign)
+    return max(out, key=lambda b: b[0])[1]
+
+
+def _sides(sums: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """(3 × …, bins) → 2 × 3 × …: before (or outside of a burst) and inside."""
+    return np.stack([sums[..., ~inside].sum(axis=-1), sums[..., inside].sum(axis=-1)]).astype(float)
+
+
+def _variance(total: np.ndarray) -> float:
+    n, s, q = total.sum(axis=0)
+    return max(float(q / max(n, 1) - (s / max(n, 1)) ** 2), 1e-12)
+
+
+def _score(parts: np.ndarray, total: np.ndarray, rate: bool, variance: float, sign: int) -> np.ndarray:
+    """Gain of a change inside less that of one outside; minus infinity where it moved the other way or nobody is on one side."""
+    rest = total[:, :, None] - parts
+    gain = _gain(parts, rate, variance) - np.where(rest[:, 0].min(axis=0) > 5, _gain(rest, rate, variance), 0.0)
+    n, s = parts[:, 0], parts[:, 1]
+    mean = np.divide(s, n, out=np.zeros_like(s), where=n > 0)
+    wrong = (np.sign(mean[1] - mean[0]) != sign) & (sign != 0)
+    return np.where(wrong | (n.min(axis=0) < 5), -np.inf, gain)
+
+
+def _gain(parts: np.ndarray, rate: bool, variance: float) -> np.ndarray:
+    """Log likelihood gained by two levels instead of one."""
+    n, s = parts[:, 0], parts[:, 1]
+    if rate:
+        return _fit(s[0], n[0]) + _fit(s[1], n[1]) - _fit(s.sum(axis=0), n.sum(axis=0))
+    mean = np.divide(s, n, out=np.zeros_like(s), where=n > 0)
+    weight = np.divide(n[0] * n[1], n.sum(axis=0), out=np.zeros_like(mean[0]), where=n.sum(axis=0) > 0)
+    return weight * (mean[1] - mean[0]) ** 2 / (2 * variance)
+
+
+def _fit(k, n) -> np.ndarray:
+    p = np.clip(np.divide(k, n, out=np.zeros_like(k), where=n > 0), 1e-9, 1 - 1e-9)
+    return k * np.log(p) + (n - k) * np.log1p(-p)
+
+
+def _narrower(counter: Counter, metric: int, day: int, end: int | None, total, out, rate, variance, sign):
+    """Each of the best with one attribute more."""
+    known = {tuple(sorted(label)) for _, label in out}
+    later = f"day >= {day}" + (f" AND day < {end}" if end is not None else "")
+    flag = f"CASE WHEN {later} THEN 1 ELSE 0 END"
+    found = list(out)
+    for _, label in sorted(out, key=lambda b: -b[0])[:TRIED]:
+        if not 1 <= len(label) < 3:
+            continue
+        for a, axis in enumerate(counter.axes):
+            if a in {x for x, _ in label} or not axis.still or axis.name in DERIVED:
+                continue
+            sql = f"""SELECT c{a} AS c, {flag} AS later, count(m{metric}) AS n, sum(m{metric}) AS s, sum(m{metric} * m{metric}) AS q
+                FROM {CODED} WHERE {where_sql(label)} AND c{a} IS NOT NULL GROUP BY 1, 2"""
+            parts = np.zeros((2, 3, len(axis.values)))
+            for r in rows(counter.obs, sql):
+                if r["n"]:
+                    parts[int(r["later"]), :, int(r["c"])] = r["n"], r["s"], r["q"]
+            score = _score(parts, total, rate, variance, sign)
+            for code in np.flatnonzero(np.isfinite(score)):
+                more = (*label, (a, int(code)))
+                if tuple(sorted(more)) not in known:
+                    known.add(tuple(sorted(more)))
+                    found.append((float(score[code]) - penalty(counter, more), more))
+    return found

@@ -1,0 +1,106 @@
+"""``lm.incident``: from a store to the answer."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from dataclasses import replace
+from datetime import UTC, datetime
+from importlib import metadata
+from typing import Any
+
+from ...errors import UsageError, choose
+from ...windows import parse_since
+from ..result import Finding
+from . import axes as ax
+from . import traces as tr
+from . import wording as wo
+from .answer import answer
+from .cube import Counter, build
+from .leads import find_leads
+from .result import IncidentResult
+from .suspects import find_suspects
+from .theories import Room, of_suspects
+
+
+def incident(
+    obs,
+    *,
+    metric: str = "auto",
+    onset: Any = None,
+    tz: str = "UTC",
+    where: dict[str, Any] | None = None,
+) -> IncidentResult:
+    """What became worse in the last eight weeks, since when, for whom, because of what; or that nothing did.
+
+    ``metric`` is ``auto`` (all scores, errors, latency, cost, tokens, retrieval, guardrails) or the name of one of them. ``onset``
+    is a time (ISO text, datetime) when it is known. ``where`` looks at some traffic only. A search over slices, days and metrics pays
+    for all that it tried: of quiet weeks about one in a hundred is called an incident. ``not_enough_evidence`` says what could
+    have been seen. Raises UsageError for a metric that is not there or an onset outside of the data.
+    """
+    began = time.perf_counter()
+    asked = {"metric": metric, "onset": str(onset) if onset else None, "tz": tz, "where": where or {}}
+    obs = obs.where(**where) if where else obs
+    plan = tr.make_plan(obs)
+    if plan is None:
+        text = "The store holds no spans of the product: there is nothing to look at."
+        return IncidentResult(name="incident", headline=text, parameters=asked, findings=(Finding("warning", text),))
+    plan = _narrowed(plan, metric, onset, tz)
+    with ExitStack() as kept:
+        result = answer(_room(obs, plan, kept))
+    seconds = time.perf_counter() - began
+    return replace(result, parameters=asked, provenance=_provenance(obs, plan, seconds), findings=_findings(plan), seconds=seconds)
+
+
+def _narrowed(plan: tr.Plan, metric: str, onset: Any, tz: str) -> tr.Plan:
+    if metric != "auto":
+        choose("metric", metric, ["auto", *(m.name for m in plan.metrics)])
+        plan = replace(plan, chosen=metric)
+    if onset:
+        at = onset if isinstance(onset, datetime) else parse_since(str(onset), tz=tz)
+        at = at if at.tzinfo else at.replace(tzinfo=UTC)
+        if not plan.start < at < plan.end:
+            raise UsageError(
+                f"onset={onset!r} is outside of the data; give a time between {plan.start:%Y-%m-%d} and {plan.end:%Y-%m-%d}"
+            )
+        plan = replace(plan, onset=at)
+    return plan
+
+
+def _room(obs, plan: tr.Plan, kept: ExitStack) -> Room:
+    """Everything that the answer is made of, computed once."""
+    kept.enter_context(obs.kept(tr.RAW, tr.raw_sql(obs, plan)))
+    wordings = wo.find_wordings(obs)
+    first = len(plan.metrics)
+    plan = replace(plan, metrics=plan.metrics + wo.metrics(wordings))
+    if wordings:
+        kept.enter_context(obs.kept(wo.TEXTS, wo.texts_sql(wordings, first)))
+    axes = ax.find_axes(obs, plan)
+    expected = ax.expect(obs, plan, axes)
+    kept.enter_context(obs.kept(ax.CODED, ax.coded_sql(plan, axes, expected, len(wordings))))
+    counter = Counter(obs, plan, axes)
+    cube = build(counter, {i: e.skew for i, e in expected.of.items()})
+    room = Room(counter, cube, find_leads(counter, cube))
+    room.suspects = of_suspects(room, find_suspects(counter, cube, wordings))
+    return room
+
+
+def _findings(plan: tr.Plan) -> tuple[Finding, ...]:
+    out = []
+    if plan.environments:
+        names = ", ".join(plan.environments)
+        out.append(Finding("info", f"not production, left out: environment {names}", len(plan.environments)))
+    if plan.days < 14:
+        out.append(Finding("warning", f"{plan.days} days of data: slices are searched from 14 days on", plan.days))
+    return tuple(out)
+
+
+def _provenance(obs, plan: tr.Plan, seconds: float) -> dict:
+    try:
+        version = metadata.version("llmobs_nb")
+    except metadata.PackageNotFoundError:
+        version = "unknown"
+    window = {"start": plan.start.isoformat(), "end": plan.end.isoformat()}
+    at = datetime.now(UTC).isoformat(timespec="seconds")
+    return {"store": obs.store, "versions": obs.versions, "window": window, "package": f"llmobs_nb {version}", "computed_at": at,
+            "seconds": round(seconds, 3)}  # fmt: skip

@@ -1,0 +1,228 @@
+"""What the incident result says, in words: verdict, levels with their intervals, onset, causes; the message of each chart."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+
+from .. import units
+from ..text import terminal
+from ..windows import aware, zone
+from .theme import is_number, label
+
+VERDICTS = {
+    "incident": ("✗", "incident", "double"),
+    "no_change": ("=", "no change", "dotted"),
+    "not_enough_evidence": ("?", "not enough evidence", "dashed"),
+    "judge_changed": ("≠", "the judge changed", "solid"),
+    "traffic_mix_changed": ("≠", "the traffic mix changed", "solid"),
+    "sampling_changed": ("≠", "the sampling changed", "solid"),
+}
+OTHERS = {**VERDICTS, "inside": ("=", "inside its margin", "dotted"), "open": ("?", "cannot be told", "dashed")}
+MEANING = {
+    "no_change": "Every watched metric stayed inside its margin. There is nothing to repair.",
+    "not_enough_evidence": "Nothing was shown to move and nothing was shown to stay: there is too little data for either answer.",
+    "judge_changed": "The scores moved because the judge moved. The product shows no sign of it; look at the judge first.",
+    "traffic_mix_changed": "The average moved because other traffic came. Within the slices the level held: nothing broke.",
+    "sampling_changed": "What gets measured changed, not how good it is. Compare again with the same sampling before and after.",
+}
+KINDS = {
+    "prompt_text": "A passage in the prompt",
+    "prompt_version": "A new prompt version",
+    "model_version": "A new model version",
+    "model_behaviour": "The model behaves differently under the same name",
+    "configuration": "A changed setting",
+    "retrieval": "A change in retrieval",
+    "guardrail": "A guardrail that acts differently",
+    "truncation": "Context or answers that are cut",
+    "input_mix": "New kinds of questions",
+    "agent_loop": "An agent that takes more steps",
+    "prompt_cache": "A prompt cache that is used less",
+    "price": "A changed price",
+    "provider_latency": "A provider that became slower",
+    "provider_errors": "A provider that fails more often",
+}
+CHECKS = {
+    "ok": ("✓", "ok", "dotted"),
+    "unusual": ("!", "unusual", "solid"),
+    "wrong": ("✗", "wrong", "double"),
+    "cannot_tell": ("?", "cannot tell", "dashed"),
+}
+SIDES = {"slice": "the slice", "rest": "the rest of traffic"}
+_PAIR = re.compile(r"(?:^|, )([^=,]+)=(.*?)(?=, [^=,]+=|$)", re.DOTALL)
+_TRACES = 5
+
+
+def cue(menu: Mapping[str, tuple[str, str, str]], value: object) -> tuple[str, str, str]:
+    """Icon, words and line of a verdict; one that is not on the menu stands for itself, a missing one is n/a."""
+    if value in menu:
+        return menu[value]
+    return ("", terminal(value, 40) if isinstance(value, str) and value else units.MISSING, "solid")
+
+
+def kind(cause) -> str:
+    """The kind of a cause in words."""
+    return KINDS.get(cause.kind) or label(cause.kind, 40)
+
+
+def pairs(slice: object) -> dict[str, str]:
+    """The equalities of a slice written ``name=value, name=value``; {} where it names none, as in ``all``.
+
+    A comma inside a value stays in it unless ``, name=`` follows.
+    """
+    return dict(_PAIR.findall(slice)) if isinstance(slice, str) else {}
+
+
+def where(given: Mapping[str, object]) -> str:
+    """Equalities as a reader says them; without any it is all traffic."""
+    return " and ".join(f"{label(k, 40)} = {label(v, 60)}" for k, v in given.items()) or "all traffic"
+
+
+def place(result) -> str:
+    """Where the first cause is, all traffic without one."""
+    return where(result.causes[0].where) if result.causes else "all traffic"
+
+
+def metric(result) -> str:
+    """The metric that tells most, as it is called."""
+    return label(result.label or result.metric or "the watched metrics", 60)
+
+
+def level(estimate, unit: str) -> str:
+    """A level with its interval and n: ``0.79 (0.77 to 0.81, n 1,204)``; a refused one with its reason."""
+    return _estimate(estimate, unit, units.quantity, {})
+
+
+def effect(estimate, unit: str) -> str:
+    """A change with its interval and n, signed."""
+    return _estimate(estimate, unit, lambda v, u, **k: units.change(v, u, "absolute", **k), {"kind": "absolute"})
+
+
+def _estimate(estimate, unit: str, write, how: dict) -> str:
+    if not estimate.ok:
+        return f"{units.MISSING} ({terminal(estimate.reason or 'not estimated', 120)})"
+    low, high = estimate.ci_low, estimate.ci_high
+    between = units.interval(low, high, unit, **how)
+    known = [between] if between != units.MISSING else []
+    return f"{write(estimate.value, unit, low=low, high=high)} ({', '.join([*known, f'n {units.count(estimate.n)}'])})"
+
+
+def short(value: float | None, unit: str) -> str:
+    """A change without its interval, unsigned: the smallest that could have been seen."""
+    return units.change(value, unit, "absolute").lstrip("+-") if is_number(value) else units.MISSING
+
+
+def share(value: float | None) -> str:
+    """A share in whole per cent, n/a where it is missing."""
+    return f"{100 * value:.0f} %" if is_number(value) else units.MISSING
+
+
+def tz_of(result) -> str:
+    """The time zone in which the result speaks of days."""
+    return str(result.parameters.get("tz") or "UTC")
+
+
+def local(at: datetime, tz: str) -> datetime:
+    """A moment on the clock of ``tz``."""
+    return aware(at, tz).astimezone(zone(tz))
+
+
+def moment(at: object, tz: str) -> str:
+    """``2026-10-26 07:00 UTC``; what is no moment is n/a."""
+    if not isinstance(at, datetime) or at != at:
+        return units.MISSING
+    return f"{local(at, tz):%Y-%m-%d %H:%M} {terminal(tz, 40)}"
+
+
+def onset(result) -> str:
+    """When it began, how surely, how it came, and whether it is over; "" without an onset."""
+    if result.onset is None:
+        return ""
+    tz, o = tz_of(result), result.onset
+    shape = {"step": "at once", "ramp": "step by step", "burst": "as a burst"}.get(o.shape, label(o.shape, 20))
+    began = f"Began {moment(o.time, tz)}, {shape} (90 % interval {moment(o.low, tz)} to {moment(o.high, tz)})"
+    return f"{began}; {f'ended {moment(result.end, tz)}' if result.end is not None else 'still going on'}."
+
+
+def detectable(result) -> str:
+    """The smallest change that this data could have shown; "" where it is not known."""
+    if not is_number(result.minimum_detectable):
+        return ""
+    least = short(result.minimum_detectable, result.unit)
+    return f"The smallest change of {metric(result)} that this data could have shown is {least}."
+
+
+def levels(result) -> str:
+    """Before and after with interval and n; "" where nothing was compared."""
+    if not result.before.ok and not result.after.ok:
+        return ""
+    before, after = level(result.before, result.unit), level(result.after, result.unit)
+    return f"{metric(result)} in {place(result)}: {before} before, {after} after."
+
+
+def timeline(result) -> str:
+    """The message of the timeline."""
+    told = cue(VERDICTS, result.verdict)[1]
+    if not len(result.timeline):
+        return f"No daily levels: {told}"
+    if result.onset is None or not (result.before.ok and result.after.ok):
+        return f"{metric(result)} by day: {told}"
+    verb = {"up": "rose", "down": "fell"}.get(result.direction, "went")
+    before, after = (units.quantity(e.value, result.unit, low=e.ci_low, high=e.ci_high) for e in (result.before, result.after))
+    since = f"{local(result.onset.time, tz_of(result)):%Y-%m-%d}"
+    return f"{metric(result)} {verb} from {before} to {after} in {place(result)} on {since}"
+
+
+def slices(result) -> str:
+    """The message of the slice bars."""
+    if not len(result.slices):
+        return "No slices to compare"
+    picked = result.slices[result.slices.picked == 1]
+    if not len(picked):
+        return f"No slice of {metric(result)} stands out"
+    row = picked.iloc[0]
+    moved = units.change(row.effect, result.unit, "absolute", low=row.low, high=row.high)
+    return f"The slice {where(pairs(row.slice))} moved by {moved} net of the rest of traffic"
+
+
+def opening(result) -> list[str]:
+    """What stands under the headline: what the verdict means, levels, onset, the smallest change that could have been seen."""
+    return [line for line in (MEANING.get(result.verdict, ""), levels(result), onset(result), detectable(result)) if line]
+
+
+def brief(result) -> str:
+    """Headline, verdict and opening, for a notebook that shows plain text."""
+    return "\n".join([terminal(result.headline, 600), f"verdict: {cue(VERDICTS, result.verdict)[1]}", *opening(result)])
+
+
+def summary(result) -> str:
+    """The whole answer as lines for a terminal: headline, levels, onset, causes with evidence, first traces."""
+    lines = [brief(result)]
+    for n, cause in enumerate(result.causes, 1):
+        lines += [f"{n}. {line}" if not at else f"   {line}" for at, line in enumerate(_cause(cause, result))]
+    lines += [f"also: {other(o, tz_of(result))}" for o in result.others]
+    if result.traces:
+        rest = f" and {len(result.traces) - _TRACES} more" if len(result.traces) > _TRACES else ""
+        lines.append(f"read first: {', '.join(label(t, 60) for t in result.traces[:_TRACES])}{rest}")
+    return "\n".join(lines)
+
+
+def _cause(cause, result) -> list[str]:
+    lines = [f"{kind(cause)}: {where(cause.where)}, confidence {share(cause.confidence)}"]
+    lines += [f"effect {effect(cause.effect, result.unit)}", *(terminal(e, 400) for e in cause.evidence)]
+    if cause.diff:
+        lines.append(f"{sign(cause.diff)} {terminal(cause.diff.passage, 400)}")
+    return [*lines, f"to undo it: {terminal(cause.undo, 300)}"] if cause.undo else lines
+
+
+def sign(diff) -> str:
+    """Whether a passage came (+) or went (-)."""
+    return "-" if diff.sign == "-" else "+"
+
+
+def other(row: Mapping[str, object], tz: str) -> str:
+    """Another metric that was looked at: its verdict, and since when."""
+    at = row.get("onset")
+    since = f" since {moment(at, tz) if isinstance(at, datetime) else label(at, 40)}" if at else ""
+    return f"{label(row.get('metric'), 60)}: {cue(OTHERS, row.get('verdict'))[1]}{since}"
