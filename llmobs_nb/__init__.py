@@ -9,7 +9,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from . import reports, views
-    from .analyses.incident import incident
+    from .analyses.incident import did_it_work, incident, remember
     from .analyses.weekly import weekly
     from .columns import Column
     from .observations import Observations, demo, load
@@ -26,6 +26,8 @@ _DOORS = {
     "pull": ("pulling.run", "pull"),
     "push": ("writeback", "push"),
     "incident": ("analyses.incident", "incident"),
+    "did_it_work": ("analyses.incident", "did_it_work"),
+    "remember": ("analyses.incident", "remember"),
     "weekly": ("analyses.weekly", "weekly"),
     "views": ("views", None),
     "reports": ("reports", None),
@@ -38,11 +40,13 @@ __all__ = [
     "Observations",
     "__version__",
     "demo",
+    "did_it_work",
     "errors",
     "incident",
     "load",
     "open",
     "pull",
+    "remember",
     "reports",
     "schema",
     "views",

@@ -8,17 +8,18 @@ import numpy as np
 
 from ...stats import changes, margins
 from ...stats.estimate import Estimate
+from ...stats.scan import effects
 from ...stats.series import of_sums
 from . import levels, words
 from .dating import date
 from .evidence import prompt_diff, sentences, undo
 from .exemplars import SHOWN, affected, checklist, matched, spans_of
 from .log import change_log
-from .overall import Overall, moved_outside, overall
+from .overall import Overall, held_up, moved_outside, overall
 from .result import NOTHING, Cause, IncidentResult, Onset, frame
 from .theories import Room, Theory, of_leads, overlap
 
-SUSPECT_ALPHA = 0.004
+SUSPECT_ALPHA = 0.01
 LEAD_ALPHA = 0.006
 NEAR = 0.5
 MOST_CAUSES = 5
@@ -43,7 +44,8 @@ def ranked(room: Room) -> list[Theory]:
     suspects = [t for t in room.suspects if t.support > 0]
     best = leads[0].support if leads else 0.0
     ahead = [t for t in suspects if t.support >= NEAR * best or (sure(t) and leads and _same(room, t, leads[0]))]
-    rest = sorted([*leads, *(t for t in suspects if t not in ahead)], key=lambda t: -t.support)
+    said = [t for t in leads if t.kind != "model_behaviour" or not any(_same(room, s, t) for s in ahead)]
+    rest = sorted([*said, *(t for t in suspects if t not in ahead)], key=lambda t: -t.support)
     return [*ahead, *rest]
 
 
@@ -59,12 +61,15 @@ def _same(room: Room, suspect: Theory, lead: Theory) -> bool:
 def _explains(room: Room, certain: list[Theory], everywhere: Overall) -> bool:
     """Whether a theory accounts for the move of the judge's mean: the rest of traffic stays where it was."""
     for t in certain[:2]:
-        if not t.label and t.suspect is not None:
-            return True
+        if not t.label:
+            return t.suspect is not None or not room.plan.metrics[t.metric].name.startswith("score:")
         if 0 not in t.tests or not t.tests[0][2].ok:
             continue
+        inside = t.tests[0][2].value
+        if everywhere.verdict != "within" and not held_up(room, t.label, t.day, t.end, inside):
+            continue
         z, effect = moved_outside(room, t.sums, t.day, t.end, 0)
-        if abs(z) < 3.5 or abs(effect) < 0.35 * abs(t.tests[0][2].value):
+        if abs(z) < 3.5 or abs(effect) < 0.35 * abs(inside):
             return True
     return False
 
@@ -102,7 +107,11 @@ def _incident(room: Room, certain: list[Theory], theories: list[Theory]) -> Inci
 
 def _causes(room: Room, first: Theory, theories, onset: Onset, log, sums, before, after) -> tuple[Cause, ...]:
     """The theories as causes; the first one's numbers in the unit of the metric, and how likely each is among them."""
-    chosen = [first, *(t for t in theories if t is not first and t.support > 0)][:MOST_CAUSES]
+    chosen = [first]
+    for t in theories:
+        if t.support > 0 and all((t.kind, sorted(t.label)) != (c.kind, sorted(c.label)) for c in chosen):
+            chosen.append(t)
+    chosen = chosen[:MOST_CAUSES]
     supports = np.array([t.support for t in chosen])
     supports[0] = supports.max()
     weight = np.exp((supports - supports.max()) / SOFT)
@@ -140,25 +149,23 @@ def _others(room: Room, certain: list[Theory]) -> tuple[dict, ...]:
 
 
 def _slices(room: Room, first: Theory) -> list[dict]:
-    """The slices that moved most in the metric, each at its own onset, the picked one first."""
-    i, out = first.metric, []
-    before, after, effect = first.tests[i]
-    rows = [(first.label, before, after, effect, True)]
+    """The slices that moved most in the metric, all at the onset of the first cause; the picked one is marked."""
+    i = first.metric
+    chosen = [(first.label, first.tests[i][2], True)]
     search = room.leads.search
     if search is not None and i in room.leads.metrics:
-        from ...stats.scan import effects
-
-        cells = room.cube.cells(room.plan, i)
-        found = search.scan.top(MOST_SLICES + 1, metric=room.leads.metrics.index(i))
-        chosen = [f.cell for f in found if f.cell < len(room.cube.labels) and room.cube.labels[f.cell] != first.label]
-        got = effects(cells, chosen, max(first.day, 1), first.end)
-        rows += [(room.cube.labels[c], *e, False) for c, e in zip(chosen, got, strict=True)]
-    scale = (lambda v: v) if room.plan.metrics[i].kind != "log" else math.expm1
-    for label, b, a, e, picked in rows:
+        found = search.scan.top(2 * MOST_SLICES, metric=room.leads.metrics.index(i))
+        cells = [f.cell for f in found if f.cell < len(room.cube.labels) and f.cell not in room.cube.exposures]
+        cells = [c for c in cells if sorted(room.cube.labels[c]) != sorted(first.label)][:MOST_SLICES]
+        got = effects(room.cube.cells(room.plan, i), cells, max(first.day, 1), first.end, shock=room.shock(i))
+        chosen += [(room.cube.labels[c], e[2], False) for c, e in zip(cells, got, strict=True)]
+    out = []
+    for label, e, picked in chosen:
         if e.ok:
+            before, after = levels.means(room, first, label)
             text = ", ".join(f"{k}={v}" for k, v in named(room, label).items()) or "all traffic"
-            row = {"slice": text, "before": b.value, "after": a.value, "effect": scale(e.value), "low": scale(e.ci_low), "high": scale(e.ci_high)}
-            out.append(row | {"n": e.n, "z": e.value / e.se if e.se else 0.0, "picked": picked})
+            row = {"slice": text, "before": before, "after": after, "n": e.n, "z": e.value / e.se if e.se else 0.0, "picked": picked}
+            out.append(row | levels.in_units(room, i, e, after))
     return out
 
 

@@ -105,8 +105,9 @@ class Expectations:
 def coded_sql(plan: Plan, axes: Sequence[Axis], expected: Expectations, texts: int) -> str:
     """Per trace: day, hour, code per axis (c0 …, null for a rare value), metrics net of expectation (m0 …).
 
-    The last ``texts`` metrics of the plan stand in the table of wordings. Where there is a judge, ``raw`` is its first score
-    and ``expected`` what the trace is expected to get, judged or not, by all that is known of it.
+    The last ``texts`` metrics of the plan stand in the table of wordings. Where there is a judge, ``raw`` is its first score,
+    ``plain`` what the trace is expected to get by who asked for what, judged or not, and ``expected`` the same by all that is
+    known of it, length of the answer and the user's thumbs included.
     """
     joins, codes = [], []
     for k, axis in enumerate(axes):
@@ -121,6 +122,7 @@ def coded_sql(plan: Plan, axes: Sequence[Axis], expected: Expectations, texts: i
     metrics = [f"{_net(plan, i, expected.of.get(i))} AS m{i}" for i in range(len(plan.metrics))]
     if expected.judged:
         metrics += ["m0 AS raw", " + ".join(f"coalesce(a{k}.e, 0)" for k in expected.judged) + " AS expected"]
+        metrics.append((" + ".join(f"coalesce(a{k}.b0, 0)" for k in expected.of[0].parts) if 0 in expected.of else "0e0") + " AS plain")
     if texts:
         joins.append(f"LEFT JOIN {TEXTS} USING (source, project, trace_id)")
     columns = ", ".join(["source", "project", "trace_id", "started", "hour // 24 AS day", "hour", *codes, *metrics])
@@ -142,7 +144,10 @@ def _net(plan: Plan, i: int, expected: Expectation | None) -> str:
     if expected is None:
         return value
     net = " - ".join([f"({value})", *(f"coalesce(a{k}.b{i}, 0)" for k in expected.parts)])
-    return f"greatest(least({net}, {expected.high:.9e}), {expected.low:.9e})" if expected.high > expected.low else net
+    if expected.high <= expected.low:
+        return net
+    # Not greatest(least()): these skip what is missing.
+    return f"CASE WHEN {net} > {expected.high:.9e} THEN {expected.high:.9e} WHEN {net} < {expected.low:.9e} THEN {expected.low:.9e} ELSE {net} END"
 
 
 def expect(obs, plan: Plan, axes: Sequence[Axis]) -> Expectations:

@@ -17,7 +17,7 @@ from .suspects import where_sql
 from .theories import Room, Theory
 
 LEVEL = 0.92
-AROUND = 3
+NEAR = 6  # days that the search and the series of the slice may differ
 SHORT_DAYS = 3.0
 FULL = 0.85
 
@@ -59,9 +59,9 @@ def _flag_metric(room: Room, theory: Theory) -> int | None:
 
 def _of_lead(room: Room, theory: Theory) -> tuple[Onset, datetime | None]:
     plan = room.plan
-    series = adjusted(room.cells(theory.sums, theory.metric), 0, shock=_shock_of(room, theory))
+    series = adjusted(room.cells(theory.sums, theory.metric), 0, shock=room.shock(theory.metric))
     found = changes.find(series, draws=2)
-    if found is None or abs(found.onset - theory.day) > 10:
+    if found is None or abs(found.onset - theory.day) > NEAR:
         low, high, shape, end = theory.day - 1, theory.day + 1, "step", theory.end
         start = theory.day
     else:
@@ -69,14 +69,6 @@ def _of_lead(room: Room, theory: Theory) -> tuple[Onset, datetime | None]:
     if shape == "ramp":
         return Onset(plan.at(start + 0.5), plan.at(low), plan.at(high + 1), shape), None
     return _by_hour(room, theory, start, low, high, end)
-
-
-def _shock_of(room: Room, theory: Theory) -> float:
-    from .leads import shock
-
-    total = room.cube.total[:, theory.metric]
-    alone = theory.sums[0, theory.metric].sum() > 0.97 * total[0].sum()
-    return shock(total, room.plan.start.weekday()) if alone else math.inf
 
 
 def _by_hour(room: Room, theory: Theory, start: int, low: int, high: int, end: int | None) -> tuple[Onset, datetime | None]:

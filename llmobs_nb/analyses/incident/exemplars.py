@@ -60,7 +60,7 @@ def matched(room: Room, theory: Theory, onset: Onset, traces: tuple[str, ...]) -
         for kept in (tests, tests[:1]):
             like = " AND ".join([f"c.c{k} = {code}" for k, code in kept] or ["true"])
             before = f"{like} AND {where_sql(_lasting(room, theory))} AND c.started < TIMESTAMPTZ {literal(onset.low.isoformat())}"
-            found = rows(room.counter.obs, _one(room, theory, before, same, "c.started DESC"))
+            found = rows(room.counter.obs, _one(room, theory, before, same, "value IS NULL, c.started DESC"))
             if found:
                 out.append(_exemplar(room, theory, found[0], "before", [room.counter.axes[k].name for k, _ in kept]))
                 break

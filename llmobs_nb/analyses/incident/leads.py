@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...stats import changes
 from ...stats.cells import whole
 from ...stats.scan import Search, search
+from ...stats.series import of_sums
 from .cube import Counter, Cube, Label
 
 BURSTS = (1, 2, 6, 14)
@@ -72,17 +74,6 @@ def _worth(plan, cube: Cube, i: int) -> bool:
 
 
 def shock(total: np.ndarray, phase: int) -> float:
-    """Variance that days share beyond sampling, over long stretches: from the steps between neighbours, which a change hardly moves."""
-    n, s, q = total
-    full = n > 1
-    if full.sum() < 10:
-        return 0.0
-    level = np.divide(s, n, out=np.zeros_like(s), where=n > 0)
-    place = (np.arange(len(n)) + phase) % 7
-    usual = np.array([np.median(level[full & (place == k)]) if (full & (place == k)).any() else 0.0 for k in range(7)])
-    rest = (level - usual[place])[full]
-    variance = max(float((q.sum() - s.sum() ** 2 / n.sum()) / n.sum()), 0.0)
-    sampling = variance / n[full]
-    jumps = np.diff(rest) ** 2 - (sampling[1:] + sampling[:-1])
-    scatter = float(np.median(np.diff(rest) ** 2)) / 0.455 - float(np.median(sampling[1:] + sampling[:-1]))
-    return max(min(scatter, float(jumps.mean()) * 2), 0.0) / 2 / 0.6 * 2.3
+    """Variance that days share beyond sampling, over long stretches, averaged over what the days allow; 0 where nothing varies."""
+    found = changes.find(of_sums(*total, phase=phase), draws=2)
+    return found.noise.long_run if found else 0.0

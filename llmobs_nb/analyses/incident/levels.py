@@ -105,3 +105,23 @@ def timeline(room: Room, theory: Theory, sums: np.ndarray) -> list[dict]:
             row = {"day": room.plan.at(day).date(), "part": part, "value": f(mean), "low": f(low), "high": f(high)}
             out.append(row | {"n": int(n[day])})
     return out
+
+
+def means(room: Room, theory: Theory, label) -> tuple[float | None, float | None]:
+    """Level of a slice before and after the onset of a theory, in the metric's unit; None where nobody is."""
+    i = theory.metric
+    late = f"c.day >= {theory.day}" + (f" AND c.day < {theory.end}" if theory.end is not None else "")
+    sql = f"""SELECT CASE WHEN {late} THEN 1 ELSE 0 END AS late, avg(r.v) AS m FROM (SELECT * FROM {CODED} WHERE {where_sql(label)}) c
+        JOIN (SELECT source, project, trace_id, {value_sql(room.plan, i)} AS v FROM {RAW}) r
+          ON c.source = r.source AND c.project = r.project AND c.trace_id = r.trace_id GROUP BY 1"""
+    found = {int(r["late"]): r["m"] for r in rows(room.counter.obs, sql)}
+    f = scale(room, i)
+    return tuple(None if found.get(k) is None else f(found[k]) for k in (0, 1))
+
+
+def in_units(room: Room, i: int, effect: Estimate, after: float | None) -> dict[str, float | None]:
+    """A change with its limits in the metric's unit; of a logarithm what it comes to at the level after."""
+    limits = {"effect": effect.value, "low": effect.ci_low, "high": effect.ci_high}
+    if room.plan.metrics[i].kind != "log":
+        return limits
+    return {k: None if after is None else after * (1 - math.exp(-v)) for k, v in limits.items()}

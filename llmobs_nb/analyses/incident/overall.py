@@ -16,9 +16,11 @@ from ...stats.estimate import Estimate
 from ...stats.series import Series, of_sums
 from ..reductions import rows
 from .axes import CODED, has_judge
+from .suspects import where_sql
 from .theories import Room
 
 ALPHA = 0.01
+HELD = 0.5
 PARTS = ("mix", "sampling", "within")
 
 
@@ -48,14 +50,7 @@ def overall(room: Room, *, seed: int = 0) -> Overall | None:
     plan = room.plan
     if not has_judge(plan):
         return None
-    found = rows(room.counter.obs, f"""SELECT day, count(raw) AS n, sum(raw) AS s, sum(raw * raw) AS q,
-        sum(CASE WHEN raw IS NOT NULL THEN expected END) AS js, sum(CASE WHEN raw IS NOT NULL THEN expected * expected END) AS jq,
-        count(*) AS alln, sum(expected) AS alls, sum(expected * expected) AS allq, sum(raw * expected) AS re
-        FROM {CODED} GROUP BY day""")
-    data = {k: np.zeros(plan.days) for k in ("n", "s", "q", "js", "jq", "alln", "alls", "allq", "re")}
-    for r in found:
-        for k, column in data.items():
-            column[int(r["day"])] = r[k] or 0.0
+    data = _sums(room, "true")
     phase = plan.start.weekday()
     series = of_sums(data["n"], data["s"], data["q"], phase=phase)
     change = changes.find(series, seed=seed)
@@ -68,25 +63,48 @@ def overall(room: Room, *, seed: int = 0) -> Overall | None:
     return Overall(change, change.effect, parts, errors)
 
 
+COLUMNS = {
+    "n": "count(raw)", "s": "sum(raw)", "q": "sum(raw * raw)", "alln": "count(*)", "plain": "sum(plain)", "plainq": "sum(plain * plain)",
+    "all": "sum(expected)", "judged": "sum(CASE WHEN raw IS NOT NULL THEN expected END)",
+    "judgedq": "sum(CASE WHEN raw IS NOT NULL THEN expected * expected END)", "both": "sum(raw * expected)",
+}  # fmt: skip
+
+
+def _sums(room: Room, condition: str) -> dict[str, np.ndarray]:
+    """Per day: what judged traces of some traffic got, what they and all of it were expected to get."""
+    parts = ", ".join(f"{sql} AS {name}" for name, sql in COLUMNS.items())
+    out = {name: np.zeros(room.plan.days) for name in COLUMNS}
+    for r in rows(room.counter.obs, f'SELECT day, {parts} FROM {CODED} WHERE {condition} GROUP BY day'):
+        for name, column in out.items():
+            column[int(r["day"])] = r[name] or 0.0
+    return out
+
+
 def _series(data: dict[str, np.ndarray], phase: int) -> dict[str, Series]:
-    """The three parts of the mean per day, with the variance that sampling gives each."""
+    """The three parts of the mean per day, with the variance that sampling gives each.
+
+    The mix is what the traffic is expected to get by who asked for what. The sample is set against the traffic by all that is
+    known, how long the answers are included; but answers that became shorter are no mix.
+    """
     n, alln = data["n"], data["alln"]
     full = n > 1
 
     def mean(s, k):
         return np.divide(s, k, out=np.zeros_like(s), where=k > 0)
 
-    population, sample, got = mean(data["alls"], alln), mean(data["js"], n), mean(data["s"], n)
-    spread = max(float(data["allq"].sum() / alln.sum() - (data["alls"].sum() / alln.sum()) ** 2), 1e-12)
-    rest_q = data["q"] - 2 * data["re"] + data["jq"]
-    rest = max(float(rest_q.sum() / n.sum() - ((data["s"] - data["js"]).sum() / n.sum()) ** 2), 1e-12)
+    mix, got = mean(data["plain"], alln), mean(data["s"], n)
+    sampling = mean(data["judged"], n) - mean(data["all"], alln)
+    spread = max(float(data["plainq"].sum() / alln.sum() - (data["plain"].sum() / alln.sum()) ** 2), 1e-12)
+    drawn = max(float(data["judgedq"].sum() / n.sum() - (data["judged"].sum() / n.sum()) ** 2), 1e-12)
+    left = data["q"] - 2 * data["both"] + data["judgedq"]
+    rest = max(float(left.sum() / n.sum() - ((data["s"] - data["judged"]).sum() / n.sum()) ** 2), 1e-12)
     present = np.where(full, n, 0)
     inverse = np.divide(1, n, out=np.zeros_like(n), where=full)
     every = np.divide(1, alln, out=np.zeros_like(alln), where=alln > 0)
     return {
-        "mix": Series(population, spread * every * full, present, 7, phase),
-        "sampling": Series(np.where(full, sample - population, 0), spread * inverse, present, 7, phase),
-        "within": Series(np.where(full, got - sample, 0), rest * inverse, present, 7, phase),
+        "mix": Series(mix * full, spread * every * full, present, 7, phase),
+        "sampling": Series(sampling * full, drawn * inverse, present, 7, phase),
+        "within": Series((got - mix - sampling) * full, rest * inverse, present, 7, phase),
     }
 
 
@@ -107,3 +125,13 @@ def moved_outside(room: Room, sums: np.ndarray, day: int, end: int | None, metri
     if found is None or not found.effect.se or not math.isfinite(found.z):
         return 0.0, 0.0
     return float(found.z), float(found.effect.value)
+
+
+def held_up(room: Room, label, day: int, end: int | None, effect: float) -> bool:
+    """Whether a slice's change of the judge's score remains once mix and sample of the slice's own traffic are taken out."""
+    data = _sums(room, where_sql(label))
+    if data["n"].sum() < 20:
+        return False
+    within = _series(data, room.plan.start.weekday())["within"]
+    found = changes.at(within, max(day, 1), end=end)
+    return bool(found and found.effect.value * effect > 0 and abs(found.effect.value) > HELD * abs(effect))

@@ -87,7 +87,8 @@ class IncidentResult(Result):
     ``metric`` is the name of the metric that tells most, ``label`` its words, ``unit`` its unit; ``before`` and ``after`` are its
     levels in the slice of the first cause. ``timeline`` has one row per day and part (``slice``, ``rest``), ``slices`` the slices
     that moved most, ``exemplars`` traces after and, matched, before; ``checklist`` one row per exemplar and check; ``spans`` the
-    spans of some exemplars for the waterfall; ``changes`` the change log around the onset.
+    spans of some exemplars for the waterfall; ``changes`` the change log around the onset. ``known`` says which remembered
+    incident it is.
     """
 
     verdict: str = "not_enough_evidence"
@@ -103,6 +104,7 @@ class IncidentResult(Result):
     causes: tuple[Cause, ...] = ()
     traces: tuple[str, ...] = ()
     others: tuple[dict[str, Any], ...] = ()
+    known: str | None = None
     seconds: float = 0.0
     timeline: pd.DataFrame = field(default_factory=lambda: frame("timeline"))
     slices: pd.DataFrame = field(default_factory=lambda: frame("slices"))
@@ -116,6 +118,7 @@ class IncidentResult(Result):
         out |= {"before": self.before.json(), "after": self.after.json(), "minimum_detectable": finite(self.minimum_detectable)}
         out |= {"onset": self.onset.json() if self.onset else None, "end": plain(self.end)}
         out |= {"causes": [c.json() for c in self.causes], "traces": list(self.traces), "others": plain(list(self.others))}
+        out |= {"known": self.known}
         return out | {"seconds": round(self.seconds, 3), "unit": self.unit}
 
     def claims(self) -> list[dict]:

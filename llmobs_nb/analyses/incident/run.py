@@ -18,6 +18,7 @@ from . import wording as wo
 from .answer import answer
 from .cube import Counter, build
 from .leads import find_leads
+from .memory import recognise
 from .result import IncidentResult
 from .suspects import find_suspects
 from .theories import Room, of_suspects
@@ -48,6 +49,9 @@ def incident(
     plan = _narrowed(plan, metric, onset, tz)
     with ExitStack() as kept:
         result = answer(_room(obs, plan, kept))
+    before = recognise(result, obs.store)
+    if before is not None:
+        result = replace(result, headline=f"{result.headline} Known: {before.words}.", known=before.words)
     seconds = time.perf_counter() - began
     return replace(result, parameters=asked, provenance=_provenance(obs, plan, seconds), findings=_findings(plan), seconds=seconds)
 

@@ -18,7 +18,7 @@ from .wording import Wording
 SAME = 0.7
 CLOSE = 0.8
 ORDER_PENALTY = 4.0
-TECHNICAL = {"model_params", "retrieval_index_version", "prompt_name", "model"}
+TECHNICAL = {"model_params", "retrieval_index_version", "prompt_name", "prompt_version", "model"}
 FULL = 0.92
 TRIED = 3
 KINDS = {

@@ -17,11 +17,11 @@ from ...stats.scan import effects
 from ..reductions import rows
 from .axes import CODED
 from .cube import Counter, Cube, Label
-from .leads import Lead, Leads
+from .leads import Lead, Leads, shock
 from .refine import best_slice
 from .suspects import Suspect, sums_of, where_sql
 
-JUDGED_WEIGHT = 0.5
+JUDGED_WEIGHT = 0.6
 NEUTRAL_WEIGHT = 0.04
 SEEN = 3.5
 MOST_LEADS = 4
@@ -30,6 +30,7 @@ LARGEST = 600.0
 # What shows by itself what kind of change it is: metric, the way it moves, the kind, and metrics that follow from it.
 FINGERPRINTS = (
     ("error_rate", 1, "provider_errors", ("latency_ms", "spans_per_trace", "length_rate")),
+    ("repeated_tool_rate", 1, "agent_loop", ("spans_per_trace", "cost_usd", "latency_ms", "tokens_in", "ttft_ms", "error_rate")),
     ("spans_per_trace", 1, "agent_loop", ("cost_usd", "latency_ms", "tokens_in", "ttft_ms", "error_rate")),
     ("guardrail_block_rate", 1, "guardrail", ("output_chars",)),
     ("length_rate", 1, "truncation", ("output_chars",)),
@@ -69,6 +70,7 @@ class Room:
         self.plan = counter.plan
         self.names = {m.name: i for i, m in enumerate(self.plan.metrics)}
         self.suspects: list[Theory] = []
+        self._shocks: dict[int, float] = {}
         self.judged = self.plan.chosen is None or self.plan.metrics[0].name == self.plan.chosen
 
     def bad(self, i: int) -> int:
@@ -83,23 +85,19 @@ class Room:
         total = np.where(short, sums[:, i], total)
         return Cells(n, s, q, total, [1], rate=self.plan.metrics[i].kind == "rate", skew=self.cube.skew.get(i, 0.0), phase=self.plan.start.weekday())
 
-    def tests(self, sums: np.ndarray, day: int, end: int | None, *, shocks: bool = False) -> dict:
-        """(before, after, effect) per metric of a slice, net of the rest of traffic; of all traffic against itself before."""
+    def tests(self, sums: np.ndarray, day: int, end: int | None) -> dict:
+        """(before, after, effect) per metric of a slice, net of the rest of traffic as far as that tells of shared shocks."""
         out = {}
         for i, m in enumerate(self.plan.metrics):
-            if m.name.startswith("text:") or sums[0, i].sum() < 10:
-                continue
-            cells = self.cells(sums, i)
-            alone = float(cells.n.sum()) > 0.97 * float(cells.total[0].sum())
-            shock = _shock(self, i) if alone or shocks else math.inf
-            out[i] = effects(cells, [0], max(day, 1), end, shock=shock)[0]
+            if not m.name.startswith("text:") and sums[0, i].sum() >= 10:
+                out[i] = effects(self.cells(sums, i), [0], max(day, 1), end, shock=self.shock(i))[0]
         return out
 
-
-def _shock(room: Room, i: int) -> float:
-    from .leads import shock
-
-    return shock(room.cube.total[:, i], room.plan.start.weekday())
+    def shock(self, i: int) -> float:
+        """Variance that days share in a metric, beyond sampling and over long stretches."""
+        if i not in self._shocks:
+            self._shocks[i] = shock(self.cube.total[:, i], self.plan.start.weekday())
+        return self._shocks[i]
 
 
 def weights(room: Room) -> dict[int, float]:
@@ -126,8 +124,18 @@ def of_suspects(room: Room, suspects: list[Suspect]) -> list[Theory]:
             if support > 0:
                 best = max(best, (support + math.log(share[i]) - math.log(len(suspects)), i), key=lambda b: b[0])
         if best[1] is not None:
-            out.append(Theory(s.kind, s.label, s.sums, s.day, s.end, best[1], best[0], tests, suspect=s))
+            out.append(Theory(_kind_of(room, s, tests), s.label, s.sums, s.day, s.end, best[1], best[0], tests, suspect=s))
     return sorted(out, key=lambda t: -t.support)
+
+
+def _kind_of(room: Room, s: Suspect, tests: dict) -> str:
+    """A passage that empties the cache and leaves quality alone is something volatile at the top of the prompt."""
+    cache = room.names["cache_read_share"]
+    if s.wording is None or s.kind != "prompt_text" or cache not in tests or not tests[cache][2].ok:
+        return s.kind
+    lost = _support(tests[cache][2], -1)
+    judged = [_support(tests[i][2], -1) for i in tests if room.plan.metrics[i].name.endswith(":judge")]
+    return "prompt_cache" if lost > 12 and lost > 2 * max(judged, default=0.0) else s.kind
 
 
 def _support(effect: Estimate, bad: int) -> float:

@@ -62,6 +62,10 @@ WATCHED = (
     Metric("output_chars", "Length of answers", f"coalesce({_of_root('output_chars')}, max(CASE WHEN {_LLM} THEN output_chars END))",
            "log", "characters", "", 0.15),
     Metric("spans_per_trace", "Spans per trace", "CAST(count(*) AS DOUBLE)", "log", "spans", "down", 0.15),
+    Metric("repeated_tool_rate", "Rate of traces that call a tool again and again",
+           "max(CASE WHEN kind = 'tool' THEN 0e0 END) + CASE WHEN sum(CASE WHEN kind = 'tool' THEN 1 ELSE 0 END) "
+           "- count(DISTINCT CASE WHEN kind = 'tool' THEN coalesce(input_hash, span_id) END) >= 3 THEN 1e0 ELSE 0e0 END",
+           "rate", "rate", "down", 0.03),
     Metric("cache_read_share", "Share of input read from the cache",
            f"{_of_calls('coalesce(tokens_cache_read, 0)')} / nullif({_of_calls('tokens_in')}, 0)", "mean", "rate", "up", 0.05),
     Metric("retrieval_top_score", "Retrieval top score", "avg(retrieval_scores[1])", "mean", "score", "up", 0.05),

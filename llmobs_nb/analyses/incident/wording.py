@@ -13,6 +13,7 @@ from .watched import Metric
 TEXTS = "incident_texts"
 SAMPLE = 8_000
 LONGEST = 6_000
+REPEATED = 0.5
 MOST = {"prompt_new": 4, "prompt_gone": 2, "input_new": 2, "output_new": 2}
 _COLUMN = {"prompt_new": "system_prompt", "prompt_gone": "system_prompt", "input_new": "input", "output_new": "output"}
 
@@ -39,14 +40,18 @@ def find_wordings(obs) -> tuple[Wording, ...]:
         left(p.output, {LONGEST}) AS output FROM (SELECT * FROM {RAW} WHERE hash(trace_id) % {every} = 0) r
         JOIN payloads p ON p.trace_id = r.trace_id AND p.span_id = r.call_id AND p.source = r.source AND p.project = r.project
         ORDER BY r.started""")
-    started = answer["started"].to_pylist()
-    out: list[Wording] = []
+    started, asked, out = answer["started"].to_pylist(), [], []
     for kind, most in MOST.items():
-        known = [(at, text) for at, text in zip(started, answer[_COLUMN[kind]].to_pylist(), strict=True) if text]
-        gone = kind == "prompt_gone"
-        known = known[::-1] if gone else known
-        for phrase in new_phrases([text for _, text in known], most=most):
-            out.append(Wording(kind, phrase.text, phrase.probe, known[phrase.since][0]))
+        column = answer[_COLUMN[kind]].to_pylist()
+        known = [row for row, text in enumerate(column) if text]
+        known = known[::-1] if kind == "prompt_gone" else known
+        for phrase in new_phrases([column[row] for row in known], most=most):
+            where = {known[d] for d in phrase.docs}
+            # An answer repeats what the question brought: that is no news of the model's.
+            if kind == "output_new" and any(len(where & q) > REPEATED * len(where) for q in asked):
+                continue
+            asked += [where] if kind == "input_new" else []
+            out.append(Wording(kind, phrase.text, phrase.probe, started[known[phrase.since]]))
     return tuple(out)
 
 
