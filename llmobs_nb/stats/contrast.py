@@ -44,6 +44,12 @@ class Standard:
     place: np.ndarray
 
 
+    def only(self, columns: np.ndarray) -> Standard:
+        """Some of the cells."""
+        parts = {k: getattr(self, k)[..., columns] for k in self.__annotations__ if k != "place"}
+        return Standard(**parts, place=self.place)
+
+
 class Best(NamedTuple):
     """Per cell: the largest squared z over the candidates less its handicap, its sign, where the candidate starts and stops."""
 
@@ -182,14 +188,21 @@ def best_contrasts(what: Standard, candidates: Candidates) -> Best:
 
 
 def largest_contrasts(what: Standard, candidates: Candidates, orders: np.ndarray) -> Iterator[np.ndarray]:
-    """Per order of the bins: what :func:`best_contrasts` calls ``value`` of every cell, with the bins in that order."""
-    parts = [_Columns.of(what, here) for here in _chunks(what.w.shape[1])]
+    """Per order of the bins: what :func:`best_contrasts` calls ``value`` of every cell, with the bins in that order.
+
+    Cells too small to be a candidate whatever the order are left out: their value is 0.
+    """
+    big = np.flatnonzero(what.w.sum(axis=0) >= 2 * LEAST)
+    size, what = what.w.shape[1], what.only(big)
+    parts = [_Columns.of(what, here) for here in _chunks(len(big))]
     for order in orders:
+        out = np.zeros(size)
         value = [np.zeros(part.w.shape[1], part.w.dtype) for part in parts]
         for part, best in zip(parts, value, strict=True):
             for _, _, handicap, z2, _ in candidates.walk(part, order):
                 np.maximum(best, z2 - handicap if handicap else z2, out=best)
-        yield np.concatenate(value)
+        out[big] = np.concatenate(value) if value else 0.0
+        yield out
 
 
 class _Columns:

@@ -32,7 +32,7 @@ def answer(room: Room) -> IncidentResult:
     """Look at everything that was found and say what it means."""
     theories = ranked(room)
     certain = [t for t in theories if sure(t)]
-    everywhere = overall(room) if room.judged else None
+    everywhere = overall(room)
     if everywhere is not None and not _explains(room, certain, everywhere):
         return _false(room, everywhere)
     return _incident(room, certain, theories) if certain else _nothing(room)
@@ -60,23 +60,26 @@ def _same(room: Room, suspect: Theory, lead: Theory) -> bool:
 
 def _explains(room: Room, certain: list[Theory], everywhere: Overall) -> bool:
     """Whether a theory accounts for the move of the judge's mean: the rest of traffic stays where it was."""
+    i, composed = everywhere.metric, everywhere.verdict != "within"
     for t in certain[:2]:
         if not t.label:
-            return t.suspect is not None or not room.plan.metrics[t.metric].name.startswith("score:")
-        if 0 not in t.tests or not t.tests[0][2].ok:
+            if not composed and t.kind != "model_behaviour":
+                return True
             continue
-        inside = t.tests[0][2].value
-        if everywhere.verdict != "within" and not held_up(room, t.label, t.day, t.end, inside):
+        if i not in t.tests or not t.tests[i][2].ok:
             continue
-        z, effect = moved_outside(room, t.sums, t.day, t.end, 0)
+        inside = t.tests[i][2].value
+        if composed and not held_up(room, i, t.label, t.day, t.end, inside):
+            continue
+        z, effect = moved_outside(room, t.sums, t.day, t.end, i)
         if abs(z) < 3.5 or abs(effect) < 0.35 * abs(inside):
             return True
     return False
 
 
 def _false(room: Room, everywhere: Overall) -> IncidentResult:
-    verdict, change = everywhere.verdict, everywhere.change
-    m, plan = room.plan.metrics[0], room.plan
+    verdict, change = everywhere.verdict.replace("within", "judge_changed"), everywhere.change
+    m, plan = room.plan.metrics[everywhere.metric], room.plan
     onset = Onset(plan.at(change.onset), plan.at(change.low), plan.at(change.high + 1), change.shape)
     return IncidentResult(
         name="incident", headline=words.false(verdict, m, everywhere, onset), verdict=verdict, metric=m.name, label=m.label,
@@ -182,7 +185,7 @@ def _nothing(room: Room) -> IncidentResult:
     bounds = margins.bounds(steps, [plan.metrics[i].margin for i in watched])
     inside = bool(bounds) and all(b.inside for b in bounds)
     judged = [b for i, b in zip(watched, bounds, strict=True) if plan.metrics[i].name.startswith("score:")] or bounds
-    detectable = min((b.detectable for b in judged), default=None)
+    detectable = min((b.detectable for b in judged if math.isfinite(b.detectable)), default=None)
     others = tuple(
         {"metric": plan.metrics[i].name, "verdict": "inside" if b.inside else "open", "onset": None, "low": b.low, "high": b.high, "margin": b.margin}
         for i, b in zip(watched, bounds, strict=True)

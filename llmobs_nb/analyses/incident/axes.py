@@ -23,7 +23,7 @@ LEAST_ROWS = 30
 LEAST_SHARE = 0.002
 SAMPLE = 30_000
 OUTER = (0.001, 0.999)  # values beyond these quantiles count as if they were there: one timeout is not a change
-RIDGE = 8.0
+RIDGE = 2.0
 TURN = "turn_band"
 DOCUMENTS = "documents"
 LENGTH, THUMBS = "length_band", "user_said"
@@ -96,23 +96,23 @@ class Expectation:
 
 @dataclass(frozen=True)
 class Expectations:
-    """By metric; ``judged`` are the parts of what the first judge is expected to say of any trace, empty without a judge."""
+    """By metric; ``judged`` are, by score of a judge, the parts of what it is expected to say of any trace."""
 
     of: dict[int, Expectation]
-    judged: dict[int, np.ndarray]
+    judged: dict[int, dict[int, np.ndarray]]
 
 
 def coded_sql(plan: Plan, axes: Sequence[Axis], expected: Expectations, texts: int) -> str:
     """Per trace: day, hour, code per axis (c0 …, null for a rare value), metrics net of expectation (m0 …).
 
-    The last ``texts`` metrics of the plan stand in the table of wordings. Where there is a judge, ``raw`` is its first score,
-    ``plain`` what the trace is expected to get by who asked for what, judged or not, and ``expected`` the same by all that is
-    known of it, length of the answer and the user's thumbs included.
+    The last ``texts`` metrics of the plan stand in the table of wordings. For every score i of a judge, ``raw{i}`` is that score,
+    ``plain{i}`` what the trace is expected to get by who asked for what, judged or not, and ``expected{i}`` the same by all that
+    is known of it, length of the answer and the user's thumbs included.
     """
     joins, codes = [], []
     for k, axis in enumerate(axes):
         wanted = {f"b{m}": e.parts[k] for m, e in expected.of.items() if k in e.parts}
-        wanted |= {"e": expected.judged[k]} if k in expected.judged else {}
+        wanted |= {f"e{m}": parts[k] for m, parts in expected.judged.items() if k in parts}
         names = ", ".join(["v", "code", *wanted])
         lines = ", ".join(
             f"({literal(v)}, {c}{''.join(f', {part[c]:.6e}' for part in wanted.values())})" for c, v in enumerate(axis.values)
@@ -120,18 +120,19 @@ def coded_sql(plan: Plan, axes: Sequence[Axis], expected: Expectations, texts: i
         joins.append(f"LEFT JOIN (VALUES {lines}) a{k}({names}) ON {axis.column} = a{k}.v")
         codes.append(f"a{k}.code AS c{k}")
     metrics = [f"{_net(plan, i, expected.of.get(i))} AS m{i}" for i in range(len(plan.metrics))]
-    if expected.judged:
-        metrics += ["m0 AS raw", " + ".join(f"coalesce(a{k}.e, 0)" for k in expected.judged) + " AS expected"]
-        metrics.append((" + ".join(f"coalesce(a{k}.b0, 0)" for k in expected.of[0].parts) if 0 in expected.of else "0e0") + " AS plain")
+    for i, parts in expected.judged.items():
+        plain = " + ".join(f"coalesce(a{k}.b{i}, 0)" for k in expected.of[i].parts) if i in expected.of else "0e0"
+        whole = " + ".join(f"coalesce(a{k}.e{i}, 0)" for k in parts)
+        metrics += [f"m{i} AS raw{i}", f"{plain} AS plain{i}", f"{whole} AS expected{i}"]
     if texts:
         joins.append(f"LEFT JOIN {TEXTS} USING (source, project, trace_id)")
     columns = ", ".join(["source", "project", "trace_id", "started", "hour // 24 AS day", "hour", *codes, *metrics])
     return f"SELECT {columns} FROM {RAW} {' '.join(joins)}"
 
 
-def has_judge(plan: Plan) -> bool:
-    """Whether the first metric is the score of a judge."""
-    return plan.metrics[0].name.startswith("score:") and plan.metrics[0].name.endswith(":judge")
+def judges(plan: Plan) -> list[int]:
+    """The metrics that are scores of a judge."""
+    return [i for i, m in enumerate(plan.metrics) if m.name.startswith("score:") and m.name.endswith(":judge")]
 
 
 def value_sql(plan: Plan, i: int) -> str:
@@ -161,14 +162,14 @@ def expect(obs, plan: Plan, axes: Sequence[Axis]) -> Expectations:
         if not metrics:
             continue
         frame = _sample(obs, plan, axes, usable, metrics, where)
-        codes = {k: pd.Categorical(frame[f"a{k}"], categories=axes[k].values).codes for k in usable}
+        codes = {k: pd.Index(axes[k].values).get_indexer(frame[f"a{k}"]) for k in usable}
         for i in metrics:
             y = frame[f"m{i}"].to_numpy(float, na_value=np.nan)
             parts = _ridge({k: codes[k] for k in causes}, [len(axes[k].values) for k in causes], y)
             if parts:
                 out[i] = _held(y, codes, parts)
-            if i == 0 and has_judge(plan):
-                judged = _ridge(codes, [len(axes[k].values) for k in usable], y)
+            if parts and i in judges(plan):
+                judged[i] = _ridge(codes, [len(axes[k].values) for k in usable], y)
     return Expectations(out, judged)
 
 
@@ -202,7 +203,7 @@ def _ridge(codes: dict[int, np.ndarray], sizes: Sequence[int], y: np.ndarray) ->
         x[at[code >= 0], start + code[code >= 0]] = 1
     x[:, -1] = 1
     y = y[known]
-    low, high = np.quantile(y, [0.01, 0.99])
+    low, high = np.quantile(y, OUTER)
     gram = (x.T @ x).astype(float)
     gram[np.diag_indices(len(gram) - 1)] += RIDGE
     beta = np.linalg.solve(gram + 1e-6 * np.eye(len(gram)), x.T.astype(float) @ np.clip(y, low, high))

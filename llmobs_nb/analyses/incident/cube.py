@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 
@@ -13,6 +13,7 @@ from .axes import CODED, DERIVED, VERSIONS, Axis
 from .traces import Plan
 
 LEAST = 40
+TOGETHER = 16
 LEAST_SHARE = 0.006
 SAME = 0.97
 NEW_AFTER = 3
@@ -71,28 +72,58 @@ class Counter:
         return " OR ".join(f"m{i} IS NOT NULL" for i in self.scores) or "false"
 
     def _fill(self, out, axes, sizes, metrics, where) -> None:
+        keys = [f"c{k}" for k in axes]
+        known = "".join(f" AND {k} IS NOT NULL" for k in keys)
+        by = ", ".join([*keys, "day"])
+        answer = self.obs.query(f"SELECT {by}, {self._sums(metrics)} FROM {CODED} WHERE ({where}){known} GROUP BY {by}")
+        got = {c: np.nan_to_num(answer[c].to_numpy()) for c in answer.column_names}
+        self._place(out, metrics, [(got[k], size) for k, size in zip(keys, sizes, strict=True)], got, slice(None))
+
+    def pairs(self, wanted: Sequence[tuple[int, int]]) -> Iterator[tuple[tuple[int, int], np.ndarray]]:
+        """:meth:`by` for many pairs of axes, some at a time in one scan."""
+        for start in range(0, len(wanted), TOGETHER):
+            some = wanted[start : start + TOGETHER]
+            sizes = {k: len(self.axes[k].values) for pair in some for k in pair}
+            outs = {p: np.zeros((4, len(self.plan.metrics), sizes[p[0]] * sizes[p[1]], self.plan.days)) for p in some}
+            for metrics, where in ((self.others, "true"), (self.scores, self._scored())):
+                if metrics:
+                    self._fill_pairs(outs, sorted(sizes), sizes, metrics, where)
+            yield from outs.items()
+
+    def _fill_pairs(self, outs, used, sizes, metrics, where) -> None:
+        keys = ", ".join(f"c{k}" for k in used)
+        sets = ", ".join(f"(c{a}, c{b}, day)" for a, b in outs)
+        answer = self.obs.query(
+            f"SELECT GROUPING({keys}) AS which, {keys}, day, {self._sums(metrics)} FROM {CODED} WHERE {where} GROUP BY GROUPING SETS ({sets})"
+        )
+        got = {c: answer[c].to_numpy() for c in answer.column_names}
+        bits = {k: 1 << (len(used) - 1 - at) for at, k in enumerate(used)}
+        for (a, b), out in outs.items():
+            ours = got["which"] == sum(bits.values()) - bits[a] - bits[b]
+            ours &= ~np.isnan(got[f"c{a}"].astype(float)) & ~np.isnan(got[f"c{b}"].astype(float))
+            here = np.flatnonzero(ours)
+            self._place(out, metrics, [(got[f"c{k}"][here], sizes[k]) for k in (a, b)], got, here)
+
+    def _sums(self, metrics: Sequence[int]) -> str:
         columns = ["count(*) AS rows"]
         for i in metrics:
             columns += [f"count(m{i}) AS n{i}", f"sum(m{i}) AS s{i}"]
-            if self.plan.metrics[i].kind != "rate":
-                columns.append(f"sum(m{i} * m{i}) AS q{i}")
-        keys = [f"c{k}" for k in axes]
-        known = "".join(f" AND {k} IS NOT NULL" for k in keys)
-        answer = self.obs.query(
-            f"SELECT {', '.join([*keys, 'day', *columns])} FROM {CODED} WHERE ({where}){known} GROUP BY {', '.join([*keys, 'day'])}"
-        )
-        got = {c: np.nan_to_num(answer[c].to_numpy()) for c in answer.column_names}
-        at = np.zeros(answer.num_rows, int)
-        for key, size in zip(keys, sizes, strict=True):
-            at = at * size + got[key].astype(int)
-        day = got["day"].astype(int)
+            columns += [] if self.plan.metrics[i].kind == "rate" else [f"sum(m{i} * m{i}) AS q{i}"]
+        return ", ".join(columns)
+
+    def _place(self, out, metrics, keys, got, here) -> None:
+        """Put the rows ``here`` of an answer where their codes and days say."""
+        day = got["day"][here].astype(int)
+        at = np.zeros(len(day), int)
+        for codes, size in keys:
+            at = at * size + codes.astype(int)
         for i in metrics:
-            out[0, i, at, day], out[1, i, at, day] = got[f"n{i}"], got[f"s{i}"]
-            out[2, i, at, day] = got.get(f"q{i}", got[f"s{i}"])
-            out[3, i, at, day] = got["rows"]
+            out[0, i, at, day], out[1, i, at, day] = (np.nan_to_num(got[f"{k}{i}"][here]) for k in "ns")
+            out[2, i, at, day] = np.nan_to_num(got.get(f"q{i}", got[f"s{i}"])[here])
+            out[3, i, at, day] = got["rows"][here]
 
 
-def build(counter: Counter, skew: dict[int, float], *, pairs: bool = True) -> Cube:
+def build(counter: Counter, skew: dict[int, float]) -> Cube:
     """All slices of one and two attributes with enough rows, none twice, and the versions that are new in their context."""
     plan, axes = counter.plan, counter.axes
     ones = {k: counter.by([k]) for k in range(len(axes))}
@@ -110,8 +141,7 @@ def build(counter: Counter, skew: dict[int, float], *, pairs: bool = True) -> Cu
         parts.append(ones[k][:3][:, :, kept])
     cube = Cube(labels, np.concatenate(parts, axis=2) if parts else np.zeros((3, len(plan.metrics), 0, plan.days)), total, np.zeros(0))
     extra_labels, extra_parts = [], []
-    for a, b in combinations(still, 2) if pairs else ():
-        got = counter.by([a, b])
+    for (a, b), got in counter.pairs(list(combinations(still, 2))):
         count, size = _rows(counter, got), len(axes[b].values)
         first, second = np.divmod(np.arange(len(count)), size)
         narrow = (count < SAME * single[a][first]) & (count < SAME * single[b][second])

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import numpy as np
 from scipy.special import logsumexp
 
+from ...columns import literal
 from ...stats import changes
 from ...stats.contrast import adjusted
 from ..reductions import rows
 from .axes import CODED
 from .result import Onset
 from .suspects import where_sql
-from .theories import Room, Theory
+from .theories import FINGERPRINTS, Room, Theory
 
-LEVEL = 0.92
+LEVEL = 0.95
 NEAR = 6  # days that the search and the series of the slice may differ
 SHORT_DAYS = 3.0
-FULL = 0.85
+GAPS = 4
+DISPERSION = 1.6  # rows of an hour go together: the likelihood is taken as that much weaker
 
 
 def date(room: Room, theory: Theory) -> tuple[Onset, datetime | None]:
     """Onset and end of a theory."""
-    if room.plan.onset is not None:
+    if room.plan.onset is not None and not (room.plan.windows and theory.suspect is not None):
         at = room.plan.onset
         return Onset(at, at, at, "step" if theory.end is None else "burst"), _end(room.plan, theory.end)
     if theory.suspect is not None and theory.suspect.at is not None:
@@ -33,20 +36,34 @@ def date(room: Room, theory: Theory) -> tuple[Onset, datetime | None]:
 
 
 def _of_suspect(room: Room, theory: Theory) -> tuple[Onset, datetime | None]:
-    """What was logged is known to the moment: the first trace that has it, and the last that has not."""
+    """What was logged is known to the moment: the first trace that has it.
+
+    It began between the trace before and that one: as early as a few of the gaps between the first marked traces; a rollout
+    reaches few at first.
+    """
     s, plan = theory.suspect, room.plan
+    shape, spread = "step", max(timedelta(hours=6), GAPS * _gap(room, theory))
     metric = _flag_metric(room, theory)
-    shape, spread = "step", timedelta(hours=6)
     if metric is not None:
         n, k = theory.sums[0, metric, s.day :], theory.sums[1, metric, s.day :]
         share = np.divide(k, n, out=np.zeros_like(k), where=n > 0)
         full = share[n > 0]
         if len(full) >= 6 and full[1:4].mean() < 0.6 * max(full[-max(3, len(full) // 3) :].mean(), 1e-9):
-            shape, spread = "ramp", timedelta(days=2)
+            shape, spread = "ramp", max(timedelta(days=3), spread)
     end = None if s.end is None else plan.at(s.end)
     if end is not None and end - s.at < timedelta(days=SHORT_DAYS):
         shape = "burst"
-    return Onset(s.at, s.at - spread, s.at + timedelta(hours=1), shape), end
+    return Onset(s.at, s.at - min(spread, timedelta(days=5)), s.at + timedelta(hours=1), shape), end
+
+
+def _gap(room: Room, theory: Theory) -> timedelta:
+    """The usual time between two of the first traces that have it."""
+    s = theory.suspect
+    flag = s.details.get("metric")
+    marked = where_sql(theory.label) + (f" AND m{flag} = 1" if flag is not None else "")
+    sql = f"SELECT started FROM {CODED} WHERE {marked} AND started >= TIMESTAMPTZ {literal(s.at.isoformat())} ORDER BY started LIMIT 6"
+    found = rows(room.counter.obs, sql)
+    return (found[-1]["started"] - s.at) / (len(found) - 1) if len(found) > 1 else timedelta(days=1)
 
 
 def _flag_metric(room: Room, theory: Theory) -> int | None:
@@ -58,7 +75,7 @@ def _flag_metric(room: Room, theory: Theory) -> int | None:
 
 
 def _of_lead(room: Room, theory: Theory) -> tuple[Onset, datetime | None]:
-    plan = room.plan
+    plan, theory = room.plan, replace(theory, metric=_clearest(room, theory))
     series = adjusted(room.cells(theory.sums, theory.metric), 0, shock=room.shock(theory.metric))
     found = changes.find(series, draws=2)
     if found is None or abs(found.onset - theory.day) > NEAR:
@@ -71,6 +88,17 @@ def _of_lead(room: Room, theory: Theory) -> tuple[Onset, datetime | None]:
     return _by_hour(room, theory, start, low, high, end)
 
 
+def _clearest(room: Room, theory: Theory) -> int:
+    """The fingerprint of the theory's kind, where it is seen more clearly than the metric that was found; else that metric."""
+    own = abs(theory.lead.z) if theory.lead else 0.0
+    best = (own, theory.metric)
+    for name, sign, kind, _ in FINGERPRINTS:
+        i = room.names.get(name)
+        if kind == theory.kind and i in theory.tests and theory.tests[i][2].ok and theory.tests[i][2].se:
+            best = max(best, (sign * theory.tests[i][2].value / theory.tests[i][2].se, i))
+    return best[1]
+
+
 def _by_hour(room: Room, theory: Theory, start: int, low: int, high: int, end: int | None) -> tuple[Onset, datetime | None]:
     """The hour of a step or burst: likelihood of every hour of the interval, means and spread of either side as they are."""
     plan = room.plan
@@ -80,16 +108,16 @@ def _by_hour(room: Room, theory: Theory, start: int, low: int, high: int, end: i
     before, after, spread = _levels(room, theory, inside)
     if not spread or before == after:
         return Onset(plan.at(start), plan.at(low), plan.at(high + 1), "burst" if end else "step"), _end(plan, end)
-    gain = _gain(n, s, before, after, spread)
+    gain = _gain(n, s, before, after, spread) / DISPERSION
     later = np.concatenate([np.cumsum(gain[::-1])[::-1], [0.0]])
     weight = np.exp(later - logsumexp(later))
     at = int(weight.argmax())
     cum = weight.cumsum()
     lo, hi = int(np.searchsorted(cum, (1 - LEVEL) / 2)), int(np.searchsorted(cum, 1 - (1 - LEVEL) / 2))
-    onset = [plan.at(first + h / 24) for h in (at, min(lo, at), max(hi, at) + 1)]
+    onset = [plan.at(first + h / 24) for h in (at, min(lo, at) - 2, max(hi, at) + 2)]
     until, shape = _end(plan, end), "step"
     if end is not None:
-        until = _end_hour(room, theory, end, before, after, spread)
+        until = _end_hour(room, theory, 24 * first + at, end, before, after, spread)
         shape = "burst" if until - onset[0] < timedelta(days=SHORT_DAYS) else "step"
     return Onset(*onset, shape), until
 
@@ -98,12 +126,13 @@ def _end(plan, end: int | None) -> datetime | None:
     return None if end is None else plan.at(end)
 
 
-def _end_hour(room: Room, theory: Theory, end: int, before: float, after: float, spread: float) -> datetime:
-    first, last = max(end - 2, 0), min(end + 1, room.plan.days)
+def _end_hour(room: Room, theory: Theory, begin: int, end: int, before: float, after: float, spread: float) -> datetime:
+    """The likeliest hour in which it was over, later than the hour ``begin`` in which it began."""
+    first, last = max(end - 2, begin // 24), min(max(end, begin // 24) + 1, room.plan.days)
     n, s, _ = _hours(room, theory, first, last)
-    gain = _gain(n, s, before, after, spread)
-    sofar = np.concatenate([[0.0], np.cumsum(gain)])
-    return room.plan.at(first + int(sofar.argmax()) / 24)
+    began = max(begin - 24 * first, 0)
+    sofar = np.cumsum(np.append(_gain(n, s, before, after, spread)[began:], 0.0))
+    return room.plan.at(first + (began + 1 + int(sofar.argmax())) / 24)
 
 
 def _gain(n, s, before: float, after: float, spread: float) -> np.ndarray:

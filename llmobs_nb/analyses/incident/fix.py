@@ -93,7 +93,8 @@ def _lasting(incident: IncidentResult) -> dict[str, str]:
 def _judge(incident: IncidentResult, at: datetime, sums: np.ndarray, plan: tr.Plan) -> FixResult:
     day = lambda t: int((t - plan.start).total_seconds() // 86_400)  # noqa: E731
     onset, fixed = max(day(incident.onset.time), 1), day(at)
-    n, s, q = sums
+    sums = np.where(np.arange(plan.days) == fixed, 0.0, sums)  # the day of the fix is neither
+    n, s, _ = sums
     during = slice(onset, fixed)
     series = of_sums(*(x[onset:] for x in sums), phase=(plan.start.weekday() + onset) % 7)
     step = changes.at(series, fixed - onset + 1) if fixed - onset + 1 < len(series) and fixed > onset else None

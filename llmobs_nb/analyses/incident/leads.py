@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from ...stats.series import of_sums
 from .cube import Counter, Cube, Label
 
 BURSTS = (1, 2, 6, 14)
-PERMUTATIONS = 30
+PERMUTATIONS = 24
 LEAST_VALUES = 100
 LEAST_HUMAN = 1_000
 
@@ -34,11 +34,12 @@ class Lead:
 
 @dataclass(frozen=True, eq=False)
 class Leads:
-    """All of them, the surest first; ``metrics`` are those that were searched, ``best`` per searched metric the score of every slice."""
+    """All of them, the surest first; ``metrics`` are those that were searched, ``shocks`` what days share in each."""
 
     leads: tuple[Lead, ...]
     metrics: tuple[int, ...]
     search: Search | None
+    shocks: dict[int, float] = field(default_factory=dict)
 
 
 def find_leads(counter: Counter, cube: Cube) -> Leads:
@@ -59,7 +60,7 @@ def find_leads(counter: Counter, cube: Cube) -> Leads:
         for f in some:
             label = () if f.cell >= len(cube.labels) else cube.labels[f.cell]
             out.append(Lead(i, f.cell, label, f.onset, f.end, f.z, f.score, found.p_of(f)))
-    return Leads(tuple(sorted(out, key=lambda x: (x.p, -x.score))), tuple(metrics), found)
+    return Leads(tuple(sorted(out, key=lambda x: (x.p, -x.score))), tuple(metrics), found, dict(zip(metrics, shocks, strict=True)))
 
 
 def _worth(plan, cube: Cube, i: int) -> bool:

@@ -15,7 +15,7 @@ from ...stats import changes
 from ...stats.estimate import Estimate
 from ...stats.series import Series, of_sums
 from ..reductions import rows
-from .axes import CODED, has_judge
+from .axes import CODED, judges
 from .suspects import where_sql
 from .theories import Room
 
@@ -26,8 +26,9 @@ PARTS = ("mix", "sampling", "within")
 
 @dataclass(frozen=True)
 class Overall:
-    """The change of the judge's mean over all traffic: ``change`` (its p pays for the search), and its parts at that onset."""
+    """The change of a judge's mean over all traffic: which score, ``change`` (its p pays for the search), and its parts at that onset."""
 
+    metric: int
     change: changes.Change
     raw: Estimate
     parts: dict[str, float]
@@ -46,35 +47,39 @@ class Overall:
 
 
 def overall(room: Room, *, seed: int = 0) -> Overall | None:
-    """The change of the judge's mean over all traffic; None without a judge, or where nothing moved beyond doubt."""
-    plan = room.plan
-    if not has_judge(plan):
-        return None
-    data = _sums(room, "true")
+    """The surest change of a judge's mean over all traffic; None without a judge, or where nothing moved beyond doubt."""
+    asked = [i for i in judges(room.plan) if room.plan.watches(i) and i in room.judged]
+    found = [one for i in asked if (one := _of(room, i, ALPHA / len(asked), seed)) is not None]
+    return min(found, key=lambda o: (o.change.p, -abs(o.change.z)), default=None)
+
+
+def _of(room: Room, i: int, alpha: float, seed: int) -> Overall | None:
+    plan, data = room.plan, _sums(room, i, "true")
     phase = plan.start.weekday()
     series = of_sums(data["n"], data["s"], data["q"], phase=phase)
-    change = changes.find(series, seed=seed)
-    if change is None or change.p >= ALPHA:
+    given = plan.onset_day
+    change = changes.find(series, seed=seed) if given is None else changes.at(series, given)
+    if change is None or change.p >= alpha:
         return None
     parts, errors = {}, {}
     for name, part in _series(data, phase).items():
         at = changes.at(part, change.onset, end=change.end) if change.shape != "ramp" else _ramp(part, change)
         parts[name], errors[name] = (at.effect.value, at.effect.se) if at else (0.0, 1e-9)
-    return Overall(change, change.effect, parts, errors)
+    return Overall(i, change, change.effect, parts, errors)
 
 
 COLUMNS = {
-    "n": "count(raw)", "s": "sum(raw)", "q": "sum(raw * raw)", "alln": "count(*)", "plain": "sum(plain)", "plainq": "sum(plain * plain)",
-    "all": "sum(expected)", "judged": "sum(CASE WHEN raw IS NOT NULL THEN expected END)",
-    "judgedq": "sum(CASE WHEN raw IS NOT NULL THEN expected * expected END)", "both": "sum(raw * expected)",
+    "n": "count(raw{i})", "s": "sum(raw{i})", "q": "sum(raw{i} * raw{i})", "alln": "count(*)", "plain": "sum(plain{i})",
+    "plainq": "sum(plain{i} * plain{i})", "every": "sum(expected{i})", "judged": "sum(CASE WHEN raw{i} IS NOT NULL THEN expected{i} END)",
+    "judgedq": "sum(CASE WHEN raw{i} IS NOT NULL THEN expected{i} * expected{i} END)", "both": "sum(raw{i} * expected{i})",
 }  # fmt: skip
 
 
-def _sums(room: Room, condition: str) -> dict[str, np.ndarray]:
+def _sums(room: Room, i: int, condition: str) -> dict[str, np.ndarray]:
     """Per day: what judged traces of some traffic got, what they and all of it were expected to get."""
-    parts = ", ".join(f"{sql} AS {name}" for name, sql in COLUMNS.items())
+    parts = ", ".join(f"{sql.format(i=i)} AS {name}" for name, sql in COLUMNS.items())
     out = {name: np.zeros(room.plan.days) for name in COLUMNS}
-    for r in rows(room.counter.obs, f'SELECT day, {parts} FROM {CODED} WHERE {condition} GROUP BY day'):
+    for r in rows(room.counter.obs, f"SELECT day, {parts} FROM {CODED} WHERE {condition} GROUP BY day"):
         for name, column in out.items():
             column[int(r["day"])] = r[name] or 0.0
     return out
@@ -93,7 +98,7 @@ def _series(data: dict[str, np.ndarray], phase: int) -> dict[str, Series]:
         return np.divide(s, k, out=np.zeros_like(s), where=k > 0)
 
     mix, got = mean(data["plain"], alln), mean(data["s"], n)
-    sampling = mean(data["judged"], n) - mean(data["all"], alln)
+    sampling = mean(data["judged"], n) - mean(data["every"], alln)
     spread = max(float(data["plainq"].sum() / alln.sum() - (data["plain"].sum() / alln.sum()) ** 2), 1e-12)
     drawn = max(float(data["judgedq"].sum() / n.sum() - (data["judged"].sum() / n.sum()) ** 2), 1e-12)
     left = data["q"] - 2 * data["both"] + data["judgedq"]
@@ -127,9 +132,9 @@ def moved_outside(room: Room, sums: np.ndarray, day: int, end: int | None, metri
     return float(found.z), float(found.effect.value)
 
 
-def held_up(room: Room, label, day: int, end: int | None, effect: float) -> bool:
+def held_up(room: Room, i: int, label, day: int, end: int | None, effect: float) -> bool:
     """Whether a slice's change of the judge's score remains once mix and sample of the slice's own traffic are taken out."""
-    data = _sums(room, where_sql(label))
+    data = _sums(room, i, where_sql(label))
     if data["n"].sum() < 20:
         return False
     within = _series(data, room.plan.start.weekday())["within"]

@@ -14,6 +14,7 @@ from .suspects import penalty, where_sql
 
 TRIED = 3
 ROUNDS = 2
+MOST_HAVE = 0.7
 
 
 def best_slice(counter: Counter, cube: Cube, metric: int, day: int, end: int | None, sign: int) -> Label:
@@ -28,24 +29,20 @@ def best_slice(counter: Counter, cube: Cube, metric: int, day: int, end: int | N
     score = _score(parts, total, rate, variance, sign) - cost
     score[list(cube.exposures)] = -np.inf
     whole = float(_gain(total[..., None], rate, variance)[0])
-    wide = _where_measured(counter, cube, metric)
-    out: list[tuple[float, Label]] = [(whole, wide)]
+    out: list[tuple[float, Label]] = []
     out += [(float(score[c]), cube.labels[c]) for c in np.argsort(-score)[: 3 * TRIED] if np.isfinite(score[c])]
+    if _everywhere(counter, cube, metric) or not out:
+        out.append((whole, ()))
     for _ in range(ROUNDS):
         out = _narrower(counter, metric, day, end, total, out, rate, variance, sign)
     return max(out, key=lambda b: b[0])[1]
 
 
-def _where_measured(counter: Counter, cube: Cube, metric: int) -> Label:
-    """All traffic that has the metric: the one attribute that holds it, where there is such (guardrails of one feature), else everything."""
+def _everywhere(counter: Counter, cube: Cube, metric: int) -> bool:
+    """Whether most traffic has the metric; else "all traffic" would mean those features that have it, and they can be named."""
     every = next(i for i, m in enumerate(counter.plan.metrics) if m.name == "spans_per_trace")
-    n, count = cube.sums[0, metric].sum(axis=1), cube.sums[0, every].sum(axis=1)
-    total, everyone = cube.total[0, metric].sum(), cube.total[0, every].sum()
-    single = [c for c, label in enumerate(cube.labels) if len(label) == 1 and c not in cube.exposures]
-    if total > 0.7 * everyone or counter.plan.metrics[metric].name.startswith("score:"):
-        return ()
-    holding = [c for c in single if n[c] >= 0.97 * total and count[c] < 0.9 * everyone]
-    return cube.labels[min(holding, key=lambda c: (count[c], penalty(counter, cube.labels[c])))] if holding else ()
+    scored = counter.plan.metrics[metric].name.startswith("score:")
+    return scored or cube.total[0, metric].sum() > MOST_HAVE * cube.total[0, every].sum()
 
 
 def _sides(sums: np.ndarray, inside: np.ndarray) -> np.ndarray:

@@ -138,7 +138,7 @@ class IncidentResult(Result):
             out += [self._number(f"slice.{k}.{s}", f"{row.slice} {s}", getattr(row, s), self.unit, int(row.n)) for s in ("before", "after")]
         for k, other in enumerate(self.others):
             out += [self._number(f"other.{k}.{s}", str(other.get("metric")), other[s], "", 0) for s in ("low", "high", "margin") if s in other]
-        for row in self.exemplars.itertuples():
+        for row in self.exemplars.drop_duplicates("trace_id").itertuples():  # one before may go with two after
             out.append(self._number(f"exemplar.{row.trace_id}", self.label, row.value, self.unit, 1, (row.trace_id,)))
         return out
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib import metadata
 from typing import Any
+
+from threadpoolctl import threadpool_limits
 
 from ...errors import UsageError, choose
 from ...windows import parse_since
@@ -29,25 +31,30 @@ def incident(
     *,
     metric: str = "auto",
     onset: Any = None,
+    before: Any = None,
+    after: Any = None,
     tz: str = "UTC",
     where: dict[str, Any] | None = None,
 ) -> IncidentResult:
     """What became worse in the last eight weeks, since when, for whom, because of what; or that nothing did.
 
     ``metric`` is ``auto`` (all scores, errors, latency, cost, tokens, retrieval, guardrails) or the name of one of them. ``onset``
-    is a time (ISO text, datetime) when it is known. ``where`` looks at some traffic only. A search over slices, days and metrics pays
+    is a time (ISO text, datetime) when it is known. ``before`` and ``after`` are windows (``2026-10-01/2026-10-14`` or two times) to be
+    compared instead: a baseline pinned to the launch, the first fortnight of a prompt. ``where`` looks at some traffic only. A search over slices, days and metrics pays
     for all that it tried: of quiet weeks about one in a hundred is called an incident. ``not_enough_evidence`` says what could
     have been seen. Raises UsageError for a metric that is not there or an onset outside of the data.
     """
     began = time.perf_counter()
     asked = {"metric": metric, "onset": str(onset) if onset else None, "tz": tz, "where": where or {}}
+    asked |= {name: str(w) for name, w in (("before", before), ("after", after)) if w}
     obs = obs.where(**where) if where else obs
-    plan = tr.make_plan(obs)
+    plan = tr.make_plan(obs, before=_window("before", before, tz), after=_window("after", after, tz))
     if plan is None:
         text = "The store holds no spans of the product: there is nothing to look at."
         return IncidentResult(name="incident", headline=text, parameters=asked, findings=(Finding("warning", text),))
     plan = _narrowed(plan, metric, onset, tz)
-    with ExitStack() as kept:
+    # The matrices are small: threads of the linear algebra would only wait for each other.
+    with ExitStack() as kept, threadpool_limits(1, user_api="blas"):
         result = answer(_room(obs, plan, kept))
     before = recognise(result, obs.store)
     if before is not None:
@@ -56,13 +63,29 @@ def incident(
     return replace(result, parameters=asked, provenance=_provenance(obs, plan, seconds), findings=_findings(plan), seconds=seconds)
 
 
+def _window(name: str, value: Any, tz: str) -> tuple[datetime, datetime] | None:
+    """Two times, or ISO text with a slash between them; a date as the end is whole."""
+    if not value:
+        return None
+    parts = value.split("/") if isinstance(value, str) else list(value)
+    if len(parts) != 2:
+        raise UsageError(f"{name}={value!r} is no window; give two times with a slash between them, such as 2026-10-01/2026-10-14")
+    low, high = (p if isinstance(p, datetime) else parse_since(str(p).strip(), tz=tz) for p in parts)
+    whole = isinstance(parts[1], str) and len(parts[1].strip()) == 10
+    return _aware(low), _aware(high) + timedelta(days=1 if whole else 0)
+
+
+def _aware(at: datetime) -> datetime:
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
 def _narrowed(plan: tr.Plan, metric: str, onset: Any, tz: str) -> tr.Plan:
     if metric != "auto":
         choose("metric", metric, ["auto", *(m.name for m in plan.metrics)])
         plan = replace(plan, chosen=metric)
     if onset:
         at = onset if isinstance(onset, datetime) else parse_since(str(onset), tz=tz)
-        at = at if at.tzinfo else at.replace(tzinfo=UTC)
+        at = _aware(at)
         if not plan.start < at < plan.end:
             raise UsageError(
                 f"onset={onset!r} is outside of the data; give a time between {plan.start:%Y-%m-%d} and {plan.end:%Y-%m-%d}"
@@ -85,6 +108,7 @@ def _room(obs, plan: tr.Plan, kept: ExitStack) -> Room:
     counter = Counter(obs, plan, axes)
     cube = build(counter, {i: e.skew for i, e in expected.of.items()})
     room = Room(counter, cube, find_leads(counter, cube))
+    room.judged = set(expected.judged)
     room.suspects = of_suspects(room, find_suspects(counter, cube, wordings))
     return room
 
@@ -95,7 +119,7 @@ def _findings(plan: tr.Plan) -> tuple[Finding, ...]:
         names = ", ".join(plan.environments)
         out.append(Finding("info", f"not production, left out: environment {names}", len(plan.environments)))
     if plan.days < 14:
-        out.append(Finding("warning", f"{plan.days} days of data: slices are searched from 14 days on", plan.days))
+        out.append(Finding("warning", f"{plan.days} {'day' if plan.days == 1 else 'days'} of data: slices are searched from 14 days on", plan.days))
     return tuple(out)
 
 

@@ -70,8 +70,8 @@ class Room:
         self.plan = counter.plan
         self.names = {m.name: i for i, m in enumerate(self.plan.metrics)}
         self.suspects: list[Theory] = []
-        self._shocks: dict[int, float] = {}
-        self.judged = self.plan.chosen is None or self.plan.metrics[0].name == self.plan.chosen
+        self._shocks = dict(leads.shocks)
+        self.judged: set[int] = set()
 
     def bad(self, i: int) -> int:
         """The sign of a change for the worse; 0 where there is none."""
@@ -114,8 +114,8 @@ def weights(room: Room) -> dict[int, float]:
 
 def of_suspects(room: Room, suspects: list[Suspect]) -> list[Theory]:
     """Each suspect with the metric in which most surely something became worse from its day on."""
-    share, out, given = weights(room), [], room.plan.onset_day
-    suspects = [s for s in suspects if given is None or abs(s.day - given) <= NEAR_DAYS]
+    share, out = weights(room), []
+    suspects = [s for s in suspects if _asked_for(room, s)]
     for s in suspects:
         tests = room.tests(s.sums, s.day, s.end)
         best = (0.0, None)
@@ -126,6 +126,12 @@ def of_suspects(room: Room, suspects: list[Suspect]) -> list[Theory]:
         if best[1] is not None:
             out.append(Theory(_kind_of(room, s, tests), s.label, s.sums, s.day, s.end, best[1], best[0], tests, suspect=s))
     return sorted(out, key=lambda t: -t.support)
+
+
+def _asked_for(room: Room, s: Suspect) -> bool:
+    """Whether a suspect came when the onset was said to be, or within the later of two windows."""
+    given = room.plan.onset_day
+    return given is None or abs(s.day - given) <= NEAR_DAYS or (bool(room.plan.windows) and s.day > given)
 
 
 def _kind_of(room: Room, s: Suspect, tests: dict) -> str:

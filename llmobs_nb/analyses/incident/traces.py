@@ -8,10 +8,13 @@ from datetime import datetime, timedelta
 
 from ...columns import literal, quote
 from ...ingest.fill import FROM_METADATA
+from ...errors import UsageError
 from ...schema import SPANS
 from ..reductions import data_range, rows
 from .watched import WATCHED, Metric, score_metric
 
+Window = tuple[datetime, datetime] | None
+MOMENT = timedelta(microseconds=1)
 RAW = "incident_raw"
 DAYS = 56
 HOUR_US = 3_600_000_000
@@ -37,7 +40,8 @@ class Dimension:
 class Plan:
     """The window in whole days from ``start`` on, the metrics (in the order of the columns m0, m1 …) and the dimensions (d0 …).
 
-    ``environments`` are left out; ``chosen`` is the one metric and ``onset`` the moment that was asked for, if any.
+    ``environments`` are left out; ``chosen`` is the one metric and ``onset`` the moment that was asked for, if any;
+    of ``windows`` (before, after), where they are given, nothing outside counts.
     """
 
     start: datetime
@@ -47,6 +51,7 @@ class Plan:
     environments: tuple[str, ...]
     chosen: str | None = None
     onset: datetime | None = None
+    windows: tuple[tuple[datetime, datetime], ...] = ()
 
     @property
     def end(self) -> datetime:
@@ -67,17 +72,37 @@ class Plan:
         return self.start + timedelta(days=float(day))
 
 
-def make_plan(obs) -> Plan | None:
-    """What to look at: the last eight weeks of data, every score and every dimension that there is. None for an empty store."""
+def make_plan(obs, *, before: Window = None, after: Window = None) -> Plan | None:
+    """What to look at: the last eight weeks of data, or the windows, every score and every dimension. None for an empty store."""
     first, last = data_range(obs)
     if first is None:
         return None
-    end = last.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
-    begin = first.replace(hour=0, minute=0, second=0, microsecond=0)
-    days = min((end - begin).days, DAYS)
+    end, begin = midnight(last) + timedelta(days=1), midnight(first)
+    windows = windows_of(before, after, begin, end)
+    if windows:
+        begin, end = max(begin, midnight(windows[0][0])), min(end, midnight(windows[1][1] - MOMENT) + timedelta(days=1))
+    days = (end - begin).days if windows else min((end - begin).days, DAYS)
     start = end - timedelta(days=days)
     dims, environments = _dimensions(obs)
-    return Plan(start, days, (*_scores(obs, start), *WATCHED), dims, environments)
+    onset = windows[1][0] if windows else None
+    return Plan(start, days, (*_scores(obs, start), *WATCHED), dims, environments, onset=onset, windows=windows)
+
+
+def midnight(at: datetime) -> datetime:
+    """The start of the day."""
+    return at.replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def windows_of(before: Window, after: Window, begin: datetime, end: datetime) -> tuple[tuple[datetime, datetime], ...]:
+    """Both windows where one is given: the other is all that lies before it, or after it. UsageError for windows that hold no data."""
+    if before is None and after is None:
+        return ()
+    after = after or (before[1], end)
+    before = before or (begin, after[0])
+    if not (before[0] < before[1] <= after[0] < after[1]) or before[1] <= begin or after[0] >= end:
+        told = " and ".join(f"{name}={lo:%Y-%m-%d %H:%M} to {hi:%Y-%m-%d %H:%M}" for name, (lo, hi) in (("before", before), ("after", after)))
+        raise UsageError(f"{told}: give two windows, the first before the second, within the data ({begin:%Y-%m-%d} to {end:%Y-%m-%d})")
+    return before, after
 
 
 def _scores(obs, start: datetime) -> tuple[Metric, ...]:
@@ -115,7 +140,7 @@ def _dimensions(obs) -> tuple[tuple[Dimension, ...], tuple[str, ...]]:
 
 def raw_sql(obs, plan: Plan) -> str:
     """One row per trace: identity, started, hour since the start, session, d0 …, m0 …, and where its texts are."""
-    since, until = (f"TIMESTAMPTZ {literal(t.isoformat())}" for t in (plan.start, plan.end))
+    since, until = _at(plan.start), _at(plan.end)
     dims = ", ".join(f"{d.sql} AS d{i}" for i, d in enumerate(plan.dimensions))
     scores = [(i, m) for i, m in enumerate(plan.metrics) if m.name.startswith("score:")]
     metrics = ", ".join(f"CAST({m.sql} AS DOUBLE) AS m{i}" for i, m in enumerate(plan.metrics) if m.sql)
@@ -131,9 +156,15 @@ def raw_sql(obs, plan: Plan) -> str:
         AND day >= DATE {literal(str(plan.start.date()))} - 1 GROUP BY source, project, trace_id"""
     scored = f""", scored AS (SELECT source, project, trace_id, {judged} FROM scores WHERE value IS NOT NULL
         GROUP BY source, project, trace_id)""" if judged else ""  # fmt: skip
+    inside = " OR ".join(f"(start_time >= {_at(lo)} AND start_time < {_at(hi)})" for lo, hi in plan.windows)
+    traces = f"{traces.replace(' GROUP BY source', f' AND ({inside}) GROUP BY source')}" if inside else traces
     join = " LEFT JOIN scored USING (source, project, trace_id)" if judged else ""
     hour = f"CAST(floor((epoch_us(started) - {start_us}) / {HOUR_US}) AS INTEGER) AS hour"
     return f"WITH traces AS ({traces}){scored} SELECT *, {hour} FROM traces{join}{left_out if plan.environments else ''}"
+
+
+def _at(at: datetime) -> str:
+    return f"TIMESTAMPTZ {literal(at.isoformat())}"
 
 
 def _of(metric: Metric) -> str:

@@ -11,8 +11,8 @@ from .traces import RAW
 from .watched import Metric
 
 TEXTS = "incident_texts"
-SAMPLE = 8_000
-LONGEST = 6_000
+SAMPLE = 6_000
+LONGEST = 4_000
 REPEATED = 0.5
 MOST = {"prompt_new": 4, "prompt_gone": 2, "input_new": 2, "output_new": 2}
 _COLUMN = {"prompt_new": "system_prompt", "prompt_gone": "system_prompt", "input_new": "input", "output_new": "output"}
@@ -33,7 +33,7 @@ class Wording:
 
 
 def find_wordings(obs) -> tuple[Wording, ...]:
-    """The passages of a sample of 8,000 traces; empty where texts were not pulled."""
+    """The passages of a sample of 6,000 traces; empty where texts were not pulled."""
     (total,) = obs.query(f"SELECT count(*) AS n FROM {RAW} WHERE call_id IS NOT NULL")["n"].to_pylist()
     every = max(1, -(-total // SAMPLE))
     answer = obs.query(f"""SELECT r.started, left(p.system_prompt, {LONGEST}) AS system_prompt, left(p.input, {LONGEST}) AS input,
