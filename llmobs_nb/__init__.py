@@ -9,7 +9,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from . import reports, views
-    from .analyses.incident import did_it_work, incident, remember
+    from .analyses.incident import did_it_work, incident, metric, remember
     from .analyses.weekly import weekly
     from .columns import Column
     from .observations import Observations, demo, load
@@ -28,6 +28,7 @@ _DOORS = {
     "incident": ("analyses.incident", "incident"),
     "did_it_work": ("analyses.incident", "did_it_work"),
     "remember": ("analyses.incident", "remember"),
+    "metric": ("analyses.incident", "metric"),
     "weekly": ("analyses.weekly", "weekly"),
     "views": ("views", None),
     "reports": ("reports", None),
@@ -44,6 +45,7 @@ __all__ = [
     "errors",
     "incident",
     "load",
+    "metric",
     "open",
     "pull",
     "remember",

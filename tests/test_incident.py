@@ -46,7 +46,9 @@ def told(result):
 @pytest.fixture(scope="module")
 def judged(obs):
     """Judged production traces of the demo by pandas: value, when, whether sso, whether the block stood in a prompt."""
-    spans = obs.sql("SELECT trace_id, start_time, environment, metadata['auth'] AS auth FROM spans WHERE is_root").set_index("trace_id")
+    spans = obs.sql("SELECT trace_id, start_time, environment, metadata['auth'] AS auth FROM spans WHERE is_root").set_index(
+        "trace_id"
+    )
     scores = obs.sql("SELECT trace_id, value FROM scores WHERE name = 'helpfulness' AND rater = 'judge'")
     prompts = obs.sql("SELECT trace_id, system_prompt FROM payloads WHERE system_prompt IS NOT NULL")
     spans["block"] = spans.index.isin(prompts.loc[prompts["system_prompt"].str.contains(BLOCK, regex=False), "trace_id"])
@@ -88,7 +90,9 @@ def test_the_headline_says_it_to_a_manager(result):
 
 def test_twenty_traces_nearly_all_with_the_block(obs, result):
     listed = ", ".join(f"'{t}'" for t in result.traces)
-    found = obs.sql(f"SELECT DISTINCT trace_id FROM payloads WHERE trace_id IN ({listed}) AND contains(system_prompt, $$Keep every answer under two$$)")
+    found = obs.sql(
+        f"SELECT DISTINCT trace_id FROM payloads WHERE trace_id IN ({listed}) AND contains(system_prompt, $$Keep every answer under two$$)"
+    )
     assert len(set(result.traces)) == len(result.traces) == 20
     assert len(found) >= 19
     (first,) = obs.sql(f"SELECT min(start_time) AS a FROM spans WHERE trace_id IN ({listed})")["a"]
@@ -255,7 +259,7 @@ def test_without_any_prompt_version_it_is_found_too(tmp_path):
     tables["spans"] = tables["spans"].drop_columns(["prompt_version", "prompt_name"])
     for name, table in tables.items():
         last = pc.utf8_slice_codeunits(table["trace_id"], -1)
-        pq.write_table(table.filter(pc.is_in(last, pa.array(["0", "3", "6", "9"]))), tmp_path / f"{name}.parquet")
+        pq.write_table(table.filter(pc.is_in(last, pa.array(["0", "3", "7"]))), tmp_path / f"{name}.parquet")
     found = lm.incident(lm.load(tmp_path, store=tmp_path / "s", threads=1))
     assert (found.verdict, found.causes[0].kind, found.causes[0].where) == ("incident", "prompt_text", {"auth": "sso"})
     assert abs(found.onset.time - BEGAN) <= timedelta(days=3)
@@ -273,7 +277,9 @@ def made(seed, kind):
 
 
 def answer(one, folder):
-    return json.loads(json.dumps(lm.incident(lm.load(one.write(folder / "data"), store=folder / "s", threads=1)).json(), allow_nan=False))
+    return json.loads(
+        json.dumps(lm.incident(lm.load(one.write(folder / "data"), store=folder / "s", threads=1)).json(), allow_nan=False)
+    )
 
 
 def test_a_burst_of_provider_errors_is_found_with_its_hours(tmp_path):
@@ -336,14 +342,23 @@ def test_a_store_without_a_span_of_the_product_says_so(root):
 
 
 def test_a_store_of_scores_only_is_not_enough(root):
-    storekit.put(root, scores=[storekit.score(f"s{k}", trace_id=f"t{k}", value=k % 7 / 7, rater="judge", created_at=kit.moment(k / 9)) for k in range(250)])
+    storekit.put(
+        root,
+        scores=[
+            storekit.score(f"s{k}", trace_id=f"t{k}", value=k % 7 / 7, rater="judge", created_at=kit.moment(k / 9))
+            for k in range(250)
+        ],
+    )
     found = looked_at(root)
     assert found.verdict == "not_enough_evidence"
     assert "no metric has enough values" in found.headline
 
 
 def test_one_day_is_not_enough_and_is_said_in_a_finding(root):
-    rows = [kit.trace(f"t{k}", kit.moment(k / 300), call={"tokens_in": 9 + k % 3}, feature="ab"[k % 2], scores={"q": k % 5 / 5}) for k in range(290)]
+    rows = [
+        kit.trace(f"t{k}", kit.moment(k / 300), call={"tokens_in": 9 + k % 3}, feature="ab"[k % 2], scores={"q": k % 5 / 5})
+        for k in range(290)
+    ]
     kit.put(root, rows)
     found = looked_at(root)
     assert (found.verdict, found.minimum_detectable) == ("not_enough_evidence", None)
@@ -363,20 +378,20 @@ def test_traces_without_a_model_call_are_looked_at_all_the_same(root):
         lm.incident(lm.open(root, threads=1), metric="score:q:judge")
 
 
-@pytest.mark.parametrize("asked", [{}, {"metric": "ttft_ms"}, {"onset": kit.moment(12)}])
-def test_where_every_metric_is_null_there_is_not_enough_evidence(root, asked):
-    kit.put(root, few(200, 20, status=None))
-    found = looked_at(root, **asked)
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """Three weeks in which no metric has enough values."""
+    return kit.put(tmp_path_factory.mktemp("small") / "s", few(60, 20, status=None))
+
+
+@pytest.mark.parametrize("asked", [{}, {"metric": "ttft_ms"}, {"onset": kit.moment(12)}, {"before": "2026-10-05/2026-10-14"}])
+def test_where_every_metric_is_null_there_is_not_enough_evidence(small, asked):
+    found = looked_at(small, **asked)
     assert found.verdict == "not_enough_evidence"
     assert "no metric has enough values" in found.headline
 
 
 # Wrong use
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory):
-    return kit.put(tmp_path_factory.mktemp("small") / "s", few(60, 20, latency_ms=100.0))
 
 
 WRONG = [
@@ -387,9 +402,15 @@ WRONG = [
     ({"onset": "soon"}, r"'soon'"),
     ({"tz": "Mars/Olympus", "onset": "2026-10-10"}, r"Mars/Olympus"),
     ({"where": {"nothing": "x"}}, r"where: 'nothing' is neither a column nor a metadata key; choose one of: "),
-    ({"before": "2026-10-06"}, r"before='2026-10-06' is no window; give two times with a slash between them, such as 2026-10-01/"),
+    (
+        {"before": "2026-10-06"},
+        r"before='2026-10-06' is no window; give two times with a slash between them, such as 2026-10-01/",
+    ),
     ({"before": "2026-10-12/2026-10-06", "after": "2026-10-14/2026-10-16"}, r"give two windows, the first before the second"),
-    ({"after": "2026-12-01/2026-12-09"}, r"give two windows, the first before the second, within the data \(2026-10-05 to 2026-10-25\)"),
+    (
+        {"after": "2026-12-01/2026-12-09"},
+        r"give two windows, the first before the second, within the data \(2026-10-05 to 2026-10-25\)",
+    ),
 ]
 
 

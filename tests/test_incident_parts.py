@@ -29,12 +29,14 @@ NAMES = {m.name for m in WATCHED}
 TOLD = {"source": "test", "project": "p", "updated_at": kit.MONDAY}
 
 
-def raw(root):
+def raw(root, **windows):
     """One row per trace as the analysis sees it, with the names of metrics and dimensions instead of places."""
     obs = lm.open(root, threads=1)
-    plan = tr.make_plan(obs)
+    plan = tr.make_plan(obs, **windows)
     frame = obs.sql(tr.raw_sql(obs, plan)).set_index("trace_id")
-    named = {f"m{i}": m.name for i, m in enumerate(plan.metrics)} | {f"d{i}": f"by {d.name}" for i, d in enumerate(plan.dimensions)}
+    named = {f"m{i}": m.name for i, m in enumerate(plan.metrics)} | {
+        f"d{i}": f"by {d.name}" for i, d in enumerate(plan.dimensions)
+    }
     return frame.rename(columns=named), plan
 
 
@@ -63,7 +65,12 @@ def random_spans(rng, traces=60):
         at = kit.moment(t / 20)
         for k in range(int(t % 10 == 9), int(rng.integers(2, 7))):
             kind = str(rng.choice(["llm", "tool", "retriever"])) if k else "chain"
-            row = {"trace_id": f"t{t}", "parent_id": f"t{t}/0" if k else None, "kind": kind, "start_time": at + timedelta(seconds=k)}
+            row = {
+                "trace_id": f"t{t}",
+                "parent_id": f"t{t}/0" if k else None,
+                "kind": kind,
+                "start_time": at + timedelta(seconds=k),
+            }
             row |= {"status": some("error" if rng.random() < 0.3 else "ok"), "latency_ms": some(float(rng.uniform(1, 9)))}
             row |= {"output_chars": some(int(rng.integers(1, 99))), "cost_usd": some(float(rng.uniform(0, 1)))}
             if kind == "llm":
@@ -89,7 +96,9 @@ def expected_metrics(spans: pd.DataFrame) -> pd.DataFrame:
     total = {"min_count": 1}
     asked = spans[spans["llm"] | spans["is_root"]]
     guarded = spans[spans["guardrails"].notna()]
-    plain = calls[(calls["tokens_cache_read"].fillna(0) == 0) & calls["cost_recorded_usd"].notna() & calls["cost_list_usd"].notna()]
+    plain = calls[
+        (calls["tokens_cache_read"].fillna(0) == 0) & calls["cost_recorded_usd"].notna() & calls["cost_list_usd"].notna()
+    ]
     priced = calls[calls["cost_usd"].notna()]
     per = priced.assign(tokens=priced["tokens_in"] + priced["tokens_out"]).groupby("trace_id")["tokens"].sum(**total)
     tools = spans[spans["kind"] == "tool"]
@@ -116,7 +125,11 @@ def measured(tmp_path_factory):
     rng = np.random.default_rng(4)
     spans = random_spans(rng)
     judged = [f"t{t}" for t in range(60) if t % 3]
-    scores = [storekit.score(f"s{t}{k}", trace_id=t, name="q:a", rater="judge", value=float(rng.uniform()), created_at=kit.MONDAY) for t in judged for k in (1, 2)]
+    scores = [
+        storekit.score(f"s{t}{k}", trace_id=t, name="q:a", rater="judge", value=float(rng.uniform()), created_at=kit.MONDAY)
+        for t in judged
+        for k in (1, 2)
+    ]
     root = str(tmp_path_factory.mktemp("measured") / "s")
     storekit.put(root, spans=spans, scores=scores)
     frame = lm.open(root, threads=1).sql("SELECT * FROM spans")  # as committed: what a root only sums up is taken out
@@ -153,7 +166,7 @@ def test_the_margin_of_a_score_is_a_twentieth_of_its_range(low, high, margin):
 # The plan
 
 
-@pytest.mark.parametrize(("days", "kept"), [(1, 1), (20, 20), (56, 56), (70, 56)])
+@pytest.mark.parametrize(("days", "kept"), [(1, 1), (70, 56)])
 def test_the_window_is_the_last_eight_weeks_of_whole_days(root, days, kept):
     kit.put(root, [kit.trace(f"t{d}", kit.moment(d + 0.99)) for d in {0, days - 1}])
     plan = tr.make_plan(lm.open(root, threads=1))
@@ -171,9 +184,18 @@ def environments(root, *named):
     return plan.environments, set(frame["environment"].fillna("none"))
 
 
-@pytest.mark.parametrize("other", ["staging", "Dev", "qa-2", "preprod", "sandbox", "load-test"])
-def test_what_is_not_production_is_left_out(root, other):
-    assert environments(root, "production", other, None) == ((other,), {"production", "none"})
+def test_what_is_not_production_is_left_out(root):
+    assert environments(root, "production", "Staging-2", None) == (("Staging-2",), {"production", "none"})
+
+
+@pytest.mark.parametrize("name", ["staging", "Dev", "qa-2", "preprod", "sandbox", "load-test", "uat", "ci", "localhost"])
+def test_names_of_environments_that_are_not_production(name):
+    assert tr.NOT_PRODUCTION.search(name)
+
+
+@pytest.mark.parametrize("name", ["production", "prod-eu", "live", "default", "main", "canary", "social"])
+def test_names_of_environments_that_are_production(name):
+    assert not tr.NOT_PRODUCTION.search(name)
 
 
 def test_where_all_is_staging_nothing_is_left_out(root):
@@ -370,7 +392,8 @@ def theory_of(room, where, metric, day, end, **more):
     label = label_of(room, **where)
     sums = suspects.sums_of(room.counter, room.cube, label)
     tests = room.tests(sums, day, end)
-    return theories.Theory("provider_errors", label, sums, day, end, room.names[metric], 9.0, tests, **more)
+    kind = "provider_errors" if metric == "error_rate" else "model_behaviour"
+    return theories.Theory(kind, label, sums, day, end, room.names[metric], 9.0, tests, **more)
 
 
 def test_a_burst_is_dated_to_the_hours_of_its_begin_and_end(room):
@@ -382,9 +405,7 @@ def test_a_burst_is_dated_to_the_hours_of_its_begin_and_end(room):
 
 
 def test_an_end_is_later_than_its_onset_even_where_the_search_was_a_day_off(room):
-    onset, end = date(room, theory_of(room, {"provider": "acme"}, "error_rate", 9, 9 + 1))
-    early = theory_of(room, {"provider": "acme"}, "error_rate", 8, 9)
-    assert date(room, early)[1] is None or date(room, early)[1] > date(room, early)[0].time
+    onset, end = date(room, theory_of(room, {"provider": "acme"}, "error_rate", 8, 9))
     assert end > onset.time
 
 
@@ -455,7 +476,9 @@ def test_without_a_judge_there_is_nothing_to_tell():
     assert overall.overall(judged_room(judged_rows(drop=0.12), 42, score_metric("thumbs", "user", 0, 1))) is None
 
 
-@pytest.mark.parametrize(("changes", "held"), [({"late_mix": 0.8}, False), ({"late_sampled": 0.95}, False), ({"drop": 0.12}, True)])
+@pytest.mark.parametrize(
+    ("changes", "held"), [({"late_mix": 0.8}, False), ({"late_sampled": 0.95}, False), ({"drop": 0.12}, True)]
+)
 def test_a_slice_is_held_up_only_by_what_mix_and_sample_leave(changes, held):
     assert overall.held_up(judged_room(judged_rows(**changes), 42), 0, (), 24, None, -0.12) is held
 
@@ -541,12 +564,25 @@ def test_model_parameters_that_are_no_object_are_none(text, told):
 ])  # fmt: skip
 def test_windows_that_overlap_or_hold_no_data_are_refused(before, after):
     pairs = (tuple(map(kit.moment, w)) for w in (before, after))
-    with pytest.raises(UsageError, match=r"before=2026-.* and after=2026-.*: give two windows, the first before the second, within the data"):
+    with pytest.raises(
+        UsageError, match=r"before=2026-.* and after=2026-.*: give two windows, the first before the second, within the data"
+    ):
         tr.windows_of(*pairs, kit.moment(0), kit.moment(28))
 
 
 def test_a_window_that_is_not_given_is_all_the_rest():
     low, high = kit.moment(0), kit.moment(28)
     assert tr.windows_of(None, None, low, high) == ()
-    assert tr.windows_of((kit.moment(3), kit.moment(9)), None, low, high) == ((kit.moment(3), kit.moment(9)), (kit.moment(9), high))
+    assert tr.windows_of((kit.moment(3), kit.moment(9)), None, low, high) == (
+        (kit.moment(3), kit.moment(9)),
+        (kit.moment(9), high),
+    )
     assert tr.windows_of(None, (kit.moment(9), high), low, high) == ((low, kit.moment(9)), (kit.moment(9), high))
+
+
+def test_of_two_windows_nothing_outside_counts_whatever_the_keys_are_called(root):
+    key = "x GROUP BY source y"
+    kit.put(root, [kit.trace(f"t{k}", kit.moment(k), metadata={key: f"v{k % 2}"}) for k in range(12)])
+    frame, plan = raw(root, before=(kit.moment(1), kit.moment(4)), after=(kit.moment(6), kit.moment(9)))
+    assert (plan.start, plan.end, plan.onset) == (kit.moment(1), kit.moment(9), kit.moment(6))
+    assert frame[f"by {key}"].to_dict() == {f"t{k}": f"v{k % 2}" for k in (1, 2, 3, 6, 7, 8)}

@@ -43,7 +43,6 @@ class Standard:
     scale: np.ndarray
     place: np.ndarray
 
-
     def only(self, columns: np.ndarray) -> Standard:
         """Some of the cells."""
         parts = {k: getattr(self, k)[..., columns] for k in self.__annotations__ if k != "place"}

@@ -4,5 +4,19 @@ from .fix import FixResult, did_it_work
 from .memory import Known, known, remember
 from .result import Cause, IncidentResult, Onset, PromptDiff
 from .run import incident
+from .watched import Metric, metric
 
-__all__ = ["Cause", "FixResult", "IncidentResult", "Known", "Onset", "PromptDiff", "did_it_work", "incident", "known", "remember"]
+__all__ = [
+    "Cause",
+    "FixResult",
+    "IncidentResult",
+    "Known",
+    "Metric",
+    "Onset",
+    "PromptDiff",
+    "did_it_work",
+    "incident",
+    "known",
+    "metric",
+    "remember",
+]

@@ -147,7 +147,15 @@ def _others(room: Room, certain: list[Theory]) -> tuple[dict, ...]:
         if all(abs(t.day - k.day) > 3 or overlap(room, t, k) < 0.3 for k in kept):
             kept.append(t)
             onset, _ = date(room, t)
-            out.append({"metric": room.plan.metrics[t.metric].name, "verdict": "incident", "onset": onset.json(), "kind": t.kind, "where": named(room, t.label)})
+            out.append(
+                {
+                    "metric": room.plan.metrics[t.metric].name,
+                    "verdict": "incident",
+                    "onset": onset.json(),
+                    "kind": t.kind,
+                    "where": named(room, t.label),
+                }
+            )
     return tuple(out)
 
 
@@ -167,7 +175,14 @@ def _slices(room: Room, first: Theory) -> list[dict]:
         if e.ok:
             before, after = levels.means(room, first, label)
             text = ", ".join(f"{k}={v}" for k, v in named(room, label).items()) or "all traffic"
-            row = {"slice": text, "before": before, "after": after, "n": e.n, "z": e.value / e.se if e.se else 0.0, "picked": picked}
+            row = {
+                "slice": text,
+                "before": before,
+                "after": after,
+                "n": e.n,
+                "z": e.value / e.se if e.se else 0.0,
+                "picked": picked,
+            }
             out.append(row | levels.in_units(room, i, e, after))
     return out
 
@@ -187,7 +202,14 @@ def _nothing(room: Room) -> IncidentResult:
     judged = [b for i, b in zip(watched, bounds, strict=True) if plan.metrics[i].name.startswith("score:")] or bounds
     detectable = min((b.detectable for b in judged if math.isfinite(b.detectable)), default=None)
     others = tuple(
-        {"metric": plan.metrics[i].name, "verdict": "inside" if b.inside else "open", "onset": None, "low": b.low, "high": b.high, "margin": b.margin}
+        {
+            "metric": plan.metrics[i].name,
+            "verdict": "inside" if b.inside else "open",
+            "onset": None,
+            "low": b.low,
+            "high": b.high,
+            "margin": b.margin,
+        }
         for i, b in zip(watched, bounds, strict=True)
     )
     first = next((plan.metrics[i] for i in watched), None)

@@ -59,9 +59,12 @@ def find_axes(obs, plan: Plan) -> tuple[Axis, ...]:
     total = rows(obs, f"SELECT count(*) AS n FROM {RAW}")[0]["n"]
     out = []
     for name, column in named:
-        found = rows(obs, f"""SELECT {column} AS v, count(*) AS n, min(hour) // 24 AS first, max(hour) // 24 AS last FROM {RAW}
+        found = rows(
+            obs,
+            f"""SELECT {column} AS v, count(*) AS n, min(hour) // 24 AS first, max(hour) // 24 AS last FROM {RAW}
             WHERE {column} IS NOT NULL GROUP BY 1 HAVING count(*) >= {max(LEAST_ROWS, LEAST_SHARE * total)}
-            ORDER BY n DESC, v LIMIT {MOST_VALUES}""")
+            ORDER BY n DESC, v LIMIT {MOST_VALUES}""",
+        )
         if len(found) >= (2 if name not in ("model", "model_requested", "prompt_name", "feature") else 1):
             n, first, last = (np.array([r[k] for r in found], float) for k in ("n", "first", "last"))
             out.append(Axis(name, column, tuple(r["v"] for r in found), n, first, last, _still(plan, n, first, last)))
@@ -102,10 +105,10 @@ class Expectations:
     judged: dict[int, dict[int, np.ndarray]]
 
 
-def coded_sql(plan: Plan, axes: Sequence[Axis], expected: Expectations, texts: int) -> str:
+def coded_sql(plan: Plan, axes: Sequence[Axis], expected: Expectations) -> str:
     """Per trace: day, hour, code per axis (c0 …, null for a rare value), metrics net of expectation (m0 …).
 
-    The last ``texts`` metrics of the plan stand in the table of wordings. For every score i of a judge, ``raw{i}`` is that score,
+    What the texts say stands in the table of wordings. For every score i of a judge, ``raw{i}`` is that score,
     ``plain{i}`` what the trace is expected to get by who asked for what, judged or not, and ``expected{i}`` the same by all that
     is known of it, length of the answer and the user's thumbs included.
     """
@@ -124,8 +127,7 @@ def coded_sql(plan: Plan, axes: Sequence[Axis], expected: Expectations, texts: i
         plain = " + ".join(f"coalesce(a{k}.b{i}, 0)" for k in expected.of[i].parts) if i in expected.of else "0e0"
         whole = " + ".join(f"coalesce(a{k}.e{i}, 0)" for k in parts)
         metrics += [f"m{i} AS raw{i}", f"{plain} AS plain{i}", f"{whole} AS expected{i}"]
-    if texts:
-        joins.append(f"LEFT JOIN {TEXTS} USING (source, project, trace_id)")
+    joins.append(f"LEFT JOIN {TEXTS} USING (source, project, trace_id)")
     columns = ", ".join(["source", "project", "trace_id", "started", "hour // 24 AS day", "hour", *codes, *metrics])
     return f"SELECT {columns} FROM {RAW} {' '.join(joins)}"
 

@@ -48,7 +48,9 @@ class Cube:
         order = [len(label) for label in self.labels]
         n, s, q = self.sums[:, i]
         kind = plan.metrics[i].kind
-        return Cells(n, s, q, self.total[:, i], order, rate=kind == "rate", skew=self.skew.get(i, 0.0), phase=plan.start.weekday())
+        return Cells(
+            n, s, q, self.total[:, i], order, rate=kind == "rate", skew=self.skew.get(i, 0.0), phase=plan.start.weekday()
+        )
 
 
 class Counter:
@@ -139,7 +141,9 @@ def build(counter: Counter, skew: dict[int, float]) -> Cube:
         kept = [v for v in np.flatnonzero(count >= least) if count[v] < SAME * _everyone(counter, total)]
         labels += [((k, int(v)),) for v in kept]
         parts.append(ones[k][:3][:, :, kept])
-    cube = Cube(labels, np.concatenate(parts, axis=2) if parts else np.zeros((3, len(plan.metrics), 0, plan.days)), total, np.zeros(0))
+    cube = Cube(
+        labels, np.concatenate(parts, axis=2) if parts else np.zeros((3, len(plan.metrics), 0, plan.days)), total, np.zeros(0)
+    )
     extra_labels, extra_parts = [], []
     for (a, b), got in counter.pairs(list(combinations(still, 2))):
         count, size = _rows(counter, got), len(axes[b].values)

@@ -71,7 +71,14 @@ def _flag_metric(room: Room, theory: Theory) -> int | None:
     if wording is None or theory.suspect.version is not None:
         return None
     texts = [i for i, m in enumerate(room.plan.metrics) if m.name.startswith("text:")]
-    return next((i for i in texts if room.plan.metrics[i].name.startswith(f"text:{wording.kind}:") and theory.suspect.details.get("metric") == i), None)
+    return next(
+        (
+            i
+            for i in texts
+            if room.plan.metrics[i].name.startswith(f"text:{wording.kind}:") and theory.suspect.details.get("metric") == i
+        ),
+        None,
+    )
 
 
 def _of_lead(room: Room, theory: Theory) -> tuple[Onset, datetime | None]:
@@ -104,7 +111,7 @@ def _by_hour(room: Room, theory: Theory, start: int, low: int, high: int, end: i
     plan = room.plan
     first, last = max(low - 1, 0), min(max(high, start) + 2, plan.days)
     inside = (start, end if end is not None else plan.days)
-    n, s, q = _hours(room, theory, first, last)
+    n, s, _ = _hours(room, theory, first, last)
     before, after, spread = _levels(room, theory, inside)
     if not spread or before == after:
         return Onset(plan.at(start), plan.at(low), plan.at(high + 1), "burst" if end else "step"), _end(plan, end)

@@ -9,10 +9,10 @@ from ... import units
 from ...columns import literal
 from ...text import terminal
 from ..reductions import rows
+from .axes import CODED
 from .result import Onset, PromptDiff
 from .suspects import where_sql
 from .theories import FINGERPRINTS, SEEN, Room, Theory
-from .axes import CODED
 from .traces import RAW
 
 PASSAGE = 600
@@ -63,7 +63,9 @@ def _of_suspect(room: Room, theory: Theory, where: dict[str, str]) -> list[str]:
         out.append(f"{name} is {terminal(value, 120)} since {since}{was}")
     if s.wording is not None:
         text = terminal(s.wording.text, PASSAGE)
-        place = {"system_prompt": "the rendered system prompt", "input": "the questions", "output": "the answers"}[s.wording.column]
+        place = {"system_prompt": "the rendered system prompt", "input": "the questions", "output": "the answers"}[
+            s.wording.column
+        ]
         verb = "is missing from" if s.wording.kind == "prompt_gone" else "is new in"
         share = units.rate(s.presence)
         out.append(f"“{text}” {verb} {place} of {where_text(where)} since {since} ({share} of its traces)")
@@ -77,8 +79,11 @@ def previous(room: Room, theory: Theory) -> str | None:
         return None
     k = next(i for i, a in enumerate(room.counter.axes) if a.name == s.version[0])
     label = [pair for pair in theory.label if pair[0] != k]
-    found = rows(room.counter.obs, f"""SELECT c{k} AS c, count(*) AS n FROM {CODED} WHERE {where_sql(tuple(label))} AND day < {s.day}
-        AND c{k} IS NOT NULL GROUP BY 1 ORDER BY n DESC, c LIMIT 1""")
+    found = rows(
+        room.counter.obs,
+        f"""SELECT c{k} AS c, count(*) AS n FROM {CODED} WHERE {where_sql(tuple(label))} AND day < {s.day}
+        AND c{k} IS NOT NULL GROUP BY 1 ORDER BY n DESC, c LIMIT 1""",
+    )
     return room.counter.axes[k].values[int(found[0]["c"])] if found else None
 
 

@@ -59,7 +59,9 @@ def matched(room: Room, theory: Theory, onset: Onset, traces: tuple[str, ...]) -
         tests = [(k, row[f"k{k}"]) for k in same if row[f"k{k}"] is not None]
         for kept in (tests, tests[:1]):
             like = " AND ".join([f"c.c{k} = {code}" for k, code in kept] or ["true"])
-            before = f"{like} AND {where_sql(_lasting(room, theory))} AND c.started < TIMESTAMPTZ {literal(onset.low.isoformat())}"
+            before = (
+                f"{like} AND {where_sql(_lasting(room, theory))} AND c.started < TIMESTAMPTZ {literal(onset.low.isoformat())}"
+            )
             found = rows(room.counter.obs, _one(room, theory, before, same, "value IS NULL, c.started DESC"))
             if found:
                 out.append(_exemplar(room, theory, found[0], "before", [room.counter.axes[k].name for k, _ in kept]))
@@ -75,7 +77,8 @@ def _lasting(room: Room, theory: Theory):
 
 def _one(room: Room, theory: Theory, condition: str, same: list[int], order: str) -> str:
     codes = "".join(f", c.c{k} AS k{k}" for k in same)
-    value = f"r.m{theory.metric}" if not room.plan.metrics[theory.metric].name.startswith("text:") else "NULL"
+    m = room.plan.metrics[theory.metric]
+    value = f"r.m{theory.metric}" if m.sql or m.name.startswith("score:") else f"c.m{theory.metric}"
     return f"""SELECT c.trace_id, c.source, c.project, c.started, {value} AS value{codes} FROM {CODED} c JOIN {RAW} r
         ON c.source = r.source AND c.project = r.project AND c.trace_id = r.trace_id
         WHERE {condition} ORDER BY {order} LIMIT 1"""
@@ -83,7 +86,14 @@ def _one(room: Room, theory: Theory, condition: str, same: list[int], order: str
 
 def _exemplar(room: Room, theory: Theory, row: dict, side: str, on) -> dict:
     url = rows(room.counter.obs, f"SELECT max(source_url) AS u FROM spans WHERE trace_id = {literal(row['trace_id'])}")[0]["u"]
-    return {"trace_id": row["trace_id"], "side": side, "started": row["started"], "value": row["value"], "matched_on": ", ".join(on), "url": url}
+    return {
+        "trace_id": row["trace_id"],
+        "side": side,
+        "started": row["started"],
+        "value": row["value"],
+        "matched_on": ", ".join(on),
+        "url": url,
+    }
 
 
 def spans_of(room: Room, traces: list[str]) -> list[dict]:
@@ -91,9 +101,12 @@ def spans_of(room: Room, traces: list[str]) -> list[dict]:
     if not traces:
         return []
     listed = ", ".join(map(literal, traces))
-    found = rows(room.counter.obs, f"""SELECT trace_id, span_id, parent_id, name, kind, latency_ms, status, cost_usd,
+    found = rows(
+        room.counter.obs,
+        f"""SELECT trace_id, span_id, parent_id, name, kind, latency_ms, status, cost_usd,
         coalesce(tokens_in, 0) + coalesce(tokens_out, 0) AS tokens, epoch_us(start_time) AS us FROM spans
-        WHERE trace_id IN ({listed}) ORDER BY trace_id, start_time, span_id LIMIT {SPANS * len(traces)}""")
+        WHERE trace_id IN ({listed}) ORDER BY trace_id, start_time, span_id LIMIT {SPANS * len(traces)}""",
+    )
     begin: dict[str, int] = {}
     for r in found:
         begin[r["trace_id"]] = min(r["us"], begin.get(r["trace_id"], r["us"]))
@@ -116,7 +129,9 @@ def checklist(room: Room, theory: Theory, onset: Onset, traces: list[str]) -> li
     checks = [(label, names[name], how) for label, name, how in CHECKS if name in names]
     usual = _usual(room, theory, onset, checks)
     listed = ", ".join(map(literal, traces))
-    values = rows(room.counter.obs, f"SELECT trace_id, {', '.join(f'm{i}' for _, i, _ in checks)} FROM {RAW} WHERE trace_id IN ({listed})")
+    values = rows(
+        room.counter.obs, f"SELECT trace_id, {', '.join(f'm{i}' for _, i, _ in checks)} FROM {RAW} WHERE trace_id IN ({listed})"
+    )
     out = []
     for row in sorted(values, key=lambda r: traces.index(r["trace_id"])):
         out += [_check(row, label, i, how, usual) for label, i, how in checks]
@@ -126,9 +141,12 @@ def checklist(room: Room, theory: Theory, onset: Onset, traces: list[str]) -> li
 
 def _usual(room: Room, theory: Theory, onset: Onset, checks) -> dict[int, tuple[float, float]]:
     ranges = ", ".join(f"quantile_cont(r.m{i}, 0.01) AS l{i}, quantile_cont(r.m{i}, 0.99) AS h{i}" for _, i, _ in checks)
-    (row,) = rows(room.counter.obs, f"""SELECT {ranges} FROM {RAW} r JOIN (SELECT source, project, trace_id FROM {CODED}
+    (row,) = rows(
+        room.counter.obs,
+        f"""SELECT {ranges} FROM {RAW} r JOIN (SELECT source, project, trace_id FROM {CODED}
         WHERE {where_sql(_lasting(room, theory))} AND started < TIMESTAMPTZ {literal(onset.low.isoformat())}) c
-        ON c.source = r.source AND c.project = r.project AND c.trace_id = r.trace_id""")
+        ON c.source = r.source AND c.project = r.project AND c.trace_id = r.trace_id""",
+    )
     return {i: (row[f"l{i}"], row[f"h{i}"]) for _, i, _ in checks if row[f"l{i}"] is not None}
 
 
@@ -153,8 +171,11 @@ def _versions(room: Room, theory: Theory, trace: str) -> list[dict]:
             continue
         axis = room.counter.axes[k]
         (mine,) = rows(room.counter.obs, f"SELECT max(c{k}) AS c FROM {CODED} WHERE trace_id = {literal(trace)}")
-        usual = rows(room.counter.obs, f"""SELECT c{k} AS c, count(*) AS n FROM {CODED} WHERE {where_sql(_lasting(room, theory))}
-            AND day < {theory.day} AND c{k} IS NOT NULL GROUP BY 1 ORDER BY n DESC, c""")
+        usual = rows(
+            room.counter.obs,
+            f"""SELECT c{k} AS c, count(*) AS n FROM {CODED} WHERE {where_sql(_lasting(room, theory))}
+            AND day < {theory.day} AND c{k} IS NOT NULL GROUP BY 1 ORDER BY n DESC, c""",
+        )
         seen = [axis.values[int(r["c"])] for r in usual]
         value = None if mine["c"] is None else axis.values[int(mine["c"])]
         verdict = "cannot_tell" if value is None or not seen else "ok" if value in seen else "unusual"

@@ -43,7 +43,10 @@ class FixResult(Result):
 
     def claims(self) -> list[dict]:
         how = "step at the fix in the daily series of the slice, noise of days honoured"
-        return [claim("recovered", self.headline, self.recovered, unit="rate", how=how), claim("change", "step at the fix", self.change, unit="", how=how)]
+        return [
+            claim("recovered", self.headline, self.recovered, unit="rate", how=how),
+            claim("change", "step at the fix", self.change, unit="", how=how),
+        ]
 
 
 def did_it_work(incident: IncidentResult, *, fixed_at: Any, obs=None, tz: str = "UTC") -> FixResult:
@@ -62,7 +65,9 @@ def did_it_work(incident: IncidentResult, *, fixed_at: Any, obs=None, tz: str = 
     plan = tr.make_plan(obs)
     if plan is None or not incident.onset.time < at < plan.end - timedelta(days=1):
         end = "no data" if plan is None else f"{plan.end - timedelta(days=1):%Y-%m-%d %H:%M}"
-        raise UsageError(f"fixed_at={fixed_at!r} must lie after the onset ({incident.onset.time:%Y-%m-%d %H:%M}) and a day before the end of the data ({end})")
+        raise UsageError(
+            f"fixed_at={fixed_at!r} must lie after the onset ({incident.onset.time:%Y-%m-%d %H:%M}) and a day before the end of the data ({end})"
+        )
     return _judge(incident, at, _series(obs, plan, incident), plan)
 
 
@@ -70,7 +75,9 @@ def _series(obs, plan: tr.Plan, incident: IncidentResult) -> np.ndarray:
     """Counts, sums and sums of squares per day of the metric in the slice (3 × T)."""
     place = next((i for i, m in enumerate(plan.metrics) if m.name == incident.metric), None)
     if place is None:
-        raise UsageError(f"did_it_work: metric {incident.metric!r} is not in the store; choose one of: {', '.join(m.name for m in plan.metrics)}")
+        raise UsageError(
+            f"did_it_work: metric {incident.metric!r} is not in the store; choose one of: {', '.join(m.name for m in plan.metrics)}"
+        )
     names = {d.name: f"d{i}" for i, d in enumerate(plan.dimensions)}
     condition = " AND ".join(f"{names[k]} = {literal(str(v))}" for k, v in _lasting(incident).items() if k in names) or "true"
     value, out = value_sql(plan, place), np.zeros((3, plan.days))
@@ -106,7 +113,9 @@ def _judge(incident: IncidentResult, at: datetime, sums: np.ndarray, plan: tr.Pl
     shares = sorted((-e.ci_low / lost, -e.ci_high / lost))
     recovered = Estimate(-e.value / lost, shares[0], shares[1], int(n[onset:].sum()), e.level)
     low, high = shares
-    verdict = "worked" if low >= WORKED else "did_not_work" if high < WORKED else "partly" if low > SOME else "not_enough_evidence"
+    verdict = (
+        "worked" if low >= WORKED else "did_not_work" if high < WORKED else "partly" if low > SOME else "not_enough_evidence"
+    )
     return _result(incident, at, verdict, recovered, e)
 
 
@@ -117,7 +126,9 @@ def _mean(s: np.ndarray, n: np.ndarray) -> float:
 def _result(incident: IncidentResult, at: datetime, verdict: str, recovered: Estimate, change: Estimate) -> FixResult:
     said = {"worked": "The fix worked", "partly": "The fix worked in part", "did_not_work": "The fix did not work",
             "not_enough_evidence": "Not enough evidence yet whether the fix worked"}[verdict]  # fmt: skip
-    share = f": {recovered.value:.0%} of the loss is back ({recovered.ci_low:.0%} to {recovered.ci_high:.0%})" if recovered.ok else ""
+    share = (
+        f": {recovered.value:.0%} of the loss is back ({recovered.ci_low:.0%} to {recovered.ci_high:.0%})" if recovered.ok else ""
+    )
     text = f"{said}{share}, {incident.label} since {at:%d %B %Y %H:%M} UTC."
     return FixResult(name="did_it_work", headline=text, verdict=verdict, recovered=recovered, change=change, fixed_at=at,
                      parameters={"fixed_at": at.isoformat()}, provenance=dict(incident.provenance))  # fmt: skip

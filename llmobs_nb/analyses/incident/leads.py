@@ -60,7 +60,9 @@ def find_leads(counter: Counter, cube: Cube) -> Leads:
         for f in some:
             label = () if f.cell >= len(cube.labels) else cube.labels[f.cell]
             out.append(Lead(i, f.cell, label, f.onset, f.end, f.z, f.score, found.p_of(f)))
-    return Leads(tuple(sorted(out, key=lambda x: (x.p, -x.score))), tuple(metrics), found, dict(zip(metrics, shocks, strict=True)))
+    return Leads(
+        tuple(sorted(out, key=lambda x: (x.p, -x.score))), tuple(metrics), found, dict(zip(metrics, shocks, strict=True))
+    )
 
 
 def _worth(plan, cube: Cube, i: int) -> bool:

@@ -8,31 +8,39 @@ from collections.abc import Callable
 import numpy as np
 
 from ...stats.cells import Cells
+from ...stats.crossfit import by_days, crossfit
 from ...stats.estimate import Estimate
 from ...stats.intervals import critical
 from ...stats.scan import effects
 from ..reductions import rows
 from .axes import CODED, value_sql
+from .leads import BURSTS
 from .result import NOTHING
 from .suspects import where_sql
 from .theories import Room, Theory
 from .traces import RAW
+from .wording import TEXTS
 
 
 def daily(room: Room, theory: Theory) -> np.ndarray:
     """2 × 3 × T: counts, sums, sums of squares of the metric (its logarithm, where ratios are compared), in the slice and outside."""
     i = theory.metric
-    value = value_sql(room.plan, i) if not room.plan.metrics[i].name.startswith("text:") else f"m{i}"
     inside = f"CASE WHEN {where_sql(theory.label)} THEN 1 ELSE 0 END"
     out = np.zeros((2, 3, room.plan.days))
     sql = f"""SELECT c.day, c.inside, count(r.v) AS n, sum(r.v) AS s, sum(r.v * r.v) AS q
         FROM (SELECT source, project, trace_id, day, {inside} AS inside FROM {CODED}) c
-        JOIN (SELECT source, project, trace_id, {value} AS v FROM {RAW}) r
+        JOIN {_values(room, i)} r
           ON c.source = r.source AND c.project = r.project AND c.trace_id = r.trace_id GROUP BY 1, 2"""
     for r in rows(room.counter.obs, sql):
         if r["n"]:
             out[1 - int(r["inside"]), :, int(r["day"])] = r["n"], r["s"], r["q"]
     return out
+
+
+def _values(room: Room, i: int) -> str:
+    """The metric of every trace on the scale that is compared, from the table where it stands."""
+    of_texts = not room.plan.metrics[i].sql and not room.plan.metrics[i].name.startswith("score:")
+    return f"(SELECT source, project, trace_id, {value_sql(room.plan, i)} AS v FROM {TEXTS if of_texts else RAW})"
 
 
 def scale(room: Room, i: int) -> Callable[[float], float]:
@@ -62,19 +70,37 @@ def before_after(room: Room, theory: Theory, sums: np.ndarray) -> tuple[Estimate
 
 def _cells(room: Room, theory: Theory, sums: np.ndarray) -> Cells:
     n, s, q = (x[None] for x in sums[0])
-    return Cells(n, s, q, sums.sum(axis=0), [1], rate=room.plan.metrics[theory.metric].kind == "rate", phase=room.plan.start.weekday())
+    return Cells(
+        n, s, q, sums.sum(axis=0), [1], rate=room.plan.metrics[theory.metric].kind == "rate", phase=room.plan.start.weekday()
+    )
 
 
 def effect_and_without(room: Room, theory: Theory, before: Estimate, after: Estimate) -> tuple[Estimate, Estimate]:
     """The change net of the rest of traffic, and the level without it, both in the metric's unit with intervals."""
     if theory.metric not in theory.tests or not theory.tests[theory.metric][2].ok or not after.ok:
         return NOTHING, NOTHING
-    e = theory.tests[theory.metric][2]
+    e = fair(room, theory)
     if room.plan.metrics[theory.metric].kind == "log":
         without = Estimate(*(after.value / math.exp(v) for v in (e.value, e.ci_high, e.ci_low)), e.n, e.level)
         change = Estimate(after.value - without.value, after.value - without.ci_high, after.value - without.ci_low, e.n, e.level)
         return change, without
-    return Estimate(e.value, e.ci_low, e.ci_high, e.n, e.level), Estimate(after.value - e.value, after.value - e.ci_high, after.value - e.ci_low, e.n)
+    return Estimate(e.value, e.ci_low, e.ci_high, e.n, e.level), Estimate(
+        after.value - e.value, after.value - e.ci_high, after.value - e.ci_low, e.n
+    )
+
+
+def fair(room: Room, theory: Theory) -> Estimate:
+    """The effect of a theory; of a slice that was searched for, not inflated by that: picked on one half of the days, measured on the other.
+
+    A suspect was not picked by its effect. Where a half is too small to find the change again, the plain estimate stands.
+    """
+    plain, i = theory.tests[theory.metric][2], theory.metric
+    if theory.lead is None or theory.label not in room.cube.labels:
+        return plain
+    cell = room.cube.labels.index(theory.label)
+    halves = by_days(room.cube.cells(room.plan, i))
+    found = crossfit(*halves, among=[cell], shock=room.shock(i), bursts=BURSTS) if theory.end is None else None
+    return found.effect if found is not None and found.effect.value * plain.value > 0 else plain
 
 
 def share_explained(theory: Theory, sums: np.ndarray) -> float | None:
@@ -95,7 +121,9 @@ def timeline(room: Room, theory: Theory, sums: np.ndarray) -> list[dict]:
     out, f = [], scale(room, theory.metric)
     for part, (n, s, q) in zip(("slice", "rest"), sums, strict=True):
         full = n > 1
-        variance = max(float((q[full].sum() - (s[full] ** 2 / n[full]).sum()) / max((n[full] - 1).sum(), 1)), 0.0) if full.any() else 0.0
+        variance = (
+            max(float((q[full].sum() - (s[full] ** 2 / n[full]).sum()) / max((n[full] - 1).sum(), 1)), 0.0) if full.any() else 0.0
+        )
         for day in np.flatnonzero(n > 0):
             mean = s[day] / n[day]
             half = critical(0.95) * math.sqrt(variance / n[day])
@@ -112,7 +140,7 @@ def means(room: Room, theory: Theory, label) -> tuple[float | None, float | None
     i = theory.metric
     late = f"c.day >= {theory.day}" + (f" AND c.day < {theory.end}" if theory.end is not None else "")
     sql = f"""SELECT CASE WHEN {late} THEN 1 ELSE 0 END AS late, avg(r.v) AS m FROM (SELECT * FROM {CODED} WHERE {where_sql(label)}) c
-        JOIN (SELECT source, project, trace_id, {value_sql(room.plan, i)} AS v FROM {RAW}) r
+        JOIN {_values(room, i)} r
           ON c.source = r.source AND c.project = r.project AND c.trace_id = r.trace_id GROUP BY 1"""
     found = {int(r["late"]): r["m"] for r in rows(room.counter.obs, sql)}
     f = scale(room, i)

@@ -43,7 +43,9 @@ class Known:
     @property
     def words(self) -> str:
         """How a later report speaks of it."""
-        state = "still open" if self.open else f"fixed on {self.fixed_at:%d %B}" if self.fixed_at else f"over since {self.end:%d %B}"
+        state = (
+            "still open" if self.open else f"fixed on {self.fixed_at:%d %B}" if self.fixed_at else f"over since {self.end:%d %B}"
+        )
         return f"the one of {self.onset:%d %B}, {state}"
 
 

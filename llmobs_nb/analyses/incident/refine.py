@@ -15,6 +15,7 @@ from .suspects import penalty, where_sql
 TRIED = 3
 ROUNDS = 2
 MOST_HAVE = 0.7
+IMPURE = 6.0
 
 
 def best_slice(counter: Counter, cube: Cube, metric: int, day: int, end: int | None, sign: int) -> Label:
@@ -26,7 +27,7 @@ def best_slice(counter: Counter, cube: Cube, metric: int, day: int, end: int | N
     parts = _sides(cube.sums[:, metric], inside)
     variance = _variance(total)
     cost = np.array([penalty(counter, label) for label in cube.labels])
-    score = _score(parts, total, rate, variance, sign) - cost
+    score = _score(parts, total, rate, variance, sign) - cost - IMPURE * _without_metric(counter, cube, metric)
     score[list(cube.exposures)] = -np.inf
     whole = float(_gain(total[..., None], rate, variance)[0])
     out: list[tuple[float, Label]] = []
@@ -43,6 +44,15 @@ def _everywhere(counter: Counter, cube: Cube, metric: int) -> bool:
     every = next(i for i, m in enumerate(counter.plan.metrics) if m.name == "spans_per_trace")
     scored = counter.plan.metrics[metric].name.startswith("score:")
     return scored or cube.total[0, metric].sum() > MOST_HAVE * cube.total[0, every].sum()
+
+
+def _without_metric(counter: Counter, cube: Cube, metric: int) -> np.ndarray:
+    """Per slice the share of traces that do not have the metric: of two slices that hold the same values the purer one is meant."""
+    every = next(i for i, m in enumerate(counter.plan.metrics) if m.name == "spans_per_trace")
+    if counter.plan.metrics[metric].name.startswith("score:"):
+        return np.zeros(len(cube.labels))
+    n, count = cube.sums[0, metric].sum(axis=1), cube.sums[0, every].sum(axis=1)
+    return 1 - np.divide(n, count, out=np.ones_like(n), where=count > 0)
 
 
 def _sides(sums: np.ndarray, inside: np.ndarray) -> np.ndarray:

@@ -73,7 +73,12 @@ class Cause:
     diff: PromptDiff | None = None
 
     def json(self) -> dict:
-        out = {"kind": self.kind, "where": self.where, "effect": self.effect.json(), "share_explained": finite(self.share_explained)}
+        out = {
+            "kind": self.kind,
+            "where": self.where,
+            "effect": self.effect.json(),
+            "share_explained": finite(self.share_explained),
+        }
         out |= {"confidence": finite(self.confidence), "evidence": list(self.evidence), "undo": self.undo}
         out |= {"without": self.without.json(), "since": plain(self.since)}
         diff = self.diff and {k: getattr(self.diff, k) for k in ("passage", "sign", "since", "share_rate")}
@@ -126,7 +131,9 @@ class IncidentResult(Result):
         out = [claim("verdict", self.headline, self.after, unit=self.unit, how="search over all slices, days and metrics")]
         out.append(claim("before", f"{self.label} before", self.before, unit=self.unit, how=how))
         out.append(claim("after", f"{self.label} after", self.after, unit=self.unit, how=how, traces=self.traces))
-        out.append(self._number("minimum_detectable", "smallest change that would have been found", self.minimum_detectable, self.unit))
+        out.append(
+            self._number("minimum_detectable", "smallest change that would have been found", self.minimum_detectable, self.unit)
+        )
         for k, cause in enumerate(self.causes):
             out += self._of_cause(f"cause.{k}.{cause.kind}", cause)
         for row in self.timeline.itertuples():
@@ -135,20 +142,31 @@ class IncidentResult(Result):
         for k, row in enumerate(self.slices.itertuples()):
             e = Estimate(row.effect, row.low, row.high, int(row.n))
             out.append(claim(f"slice.{k}", str(row.slice), e, unit=self.unit, how="change net of the rest of traffic"))
-            out += [self._number(f"slice.{k}.{s}", f"{row.slice} {s}", getattr(row, s), self.unit, int(row.n)) for s in ("before", "after")]
+            out += [
+                self._number(f"slice.{k}.{s}", f"{row.slice} {s}", getattr(row, s), self.unit, int(row.n))
+                for s in ("before", "after")
+            ]
         for k, other in enumerate(self.others):
-            out += [self._number(f"other.{k}.{s}", str(other.get("metric")), other[s], "", 0) for s in ("low", "high", "margin") if s in other]
+            out += [
+                self._number(f"other.{k}.{s}", str(other.get("metric")), other[s], "", 0)
+                for s in ("low", "high", "margin")
+                if s in other
+            ]
         for row in self.exemplars.drop_duplicates("trace_id").itertuples():  # one before may go with two after
             out.append(self._number(f"exemplar.{row.trace_id}", self.label, row.value, self.unit, 1, (row.trace_id,)))
         return out
 
     def _of_cause(self, name: str, cause: Cause) -> list[dict]:
         out = [claim(f"{name}.effect", "; ".join(cause.evidence), cause.effect, unit=self.unit, how="net of the rest of traffic")]
-        out.append(claim(f"{name}.without", f"{self.label} without it", cause.without, unit=self.unit, how="after less the effect"))
+        out.append(
+            claim(f"{name}.without", f"{self.label} without it", cause.without, unit=self.unit, how="after less the effect")
+        )
         out.append(self._number(f"{name}.share_explained", "share of the overall change", cause.share_explained, "rate"))
         out.append(self._number(f"{name}.confidence", "confidence among the causes considered", cause.confidence, "rate"))
         if cause.diff:
-            out.append(self._number(f"{name}.share_rate", "share of the slice's traces with the passage", cause.diff.share_rate, "rate"))
+            out.append(
+                self._number(f"{name}.share_rate", "share of the slice's traces with the passage", cause.diff.share_rate, "rate")
+            )
         return out
 
     def _number(self, id: str, text: str, value, unit: str, n: int | None = None, traces=()) -> dict:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -21,15 +22,18 @@ from .answer import answer
 from .cube import Counter, build
 from .leads import find_leads
 from .memory import recognise
+from .outside import outside
 from .result import IncidentResult
 from .suspects import find_suspects
 from .theories import Room, of_suspects
+from .watched import Metric
 
 
 def incident(
     obs,
     *,
     metric: str = "auto",
+    metrics: Sequence[Metric] = (),
     onset: Any = None,
     before: Any = None,
     after: Any = None,
@@ -38,17 +42,18 @@ def incident(
 ) -> IncidentResult:
     """What became worse in the last eight weeks, since when, for whom, because of what; or that nothing did.
 
-    ``metric`` is ``auto`` (all scores, errors, latency, cost, tokens, retrieval, guardrails) or the name of one of them. ``onset``
-    is a time (ISO text, datetime) when it is known. ``before`` and ``after`` are windows (``2026-10-01/2026-10-14`` or two times) to be
-    compared instead: a baseline pinned to the launch, the first fortnight of a prompt. ``where`` looks at some traffic only. A search over slices, days and metrics pays
+    ``metric`` is ``auto`` (all scores, errors, latency, cost, tokens, retrieval, guardrails, refusals) or the name of one of them;
+    ``metrics`` are own ones that are watched too (:func:`metric`). ``onset`` is a time (ISO text, datetime) when it is known.
+    ``before`` and ``after`` are windows (``2026-10-01/2026-10-14`` or two times) to be compared instead: a baseline pinned to the
+    launch, the first fortnight of a prompt. ``where`` looks at some traffic only. The search over slices, days and metrics pays
     for all that it tried: of quiet weeks about one in a hundred is called an incident. ``not_enough_evidence`` says what could
-    have been seen. Raises UsageError for a metric that is not there or an onset outside of the data.
+    have been seen. Raises UsageError for a metric that is not there, an onset outside of the data, a window that is none.
     """
     began = time.perf_counter()
     asked = {"metric": metric, "onset": str(onset) if onset else None, "tz": tz, "where": where or {}}
     asked |= {name: str(w) for name, w in (("before", before), ("after", after)) if w}
     obs = obs.where(**where) if where else obs
-    plan = tr.make_plan(obs, before=_window("before", before, tz), after=_window("after", after, tz))
+    plan = tr.make_plan(obs, before=_window("before", before, tz), after=_window("after", after, tz), metrics=tuple(metrics))
     if plan is None:
         text = "The store holds no spans of the product: there is nothing to look at."
         return IncidentResult(name="incident", headline=text, parameters=asked, findings=(Finding("warning", text),))
@@ -56,11 +61,14 @@ def incident(
     # The matrices are small: threads of the linear algebra would only wait for each other.
     with ExitStack() as kept, threadpool_limits(1, user_api="blas"):
         result = answer(_room(obs, plan, kept))
-    before = recognise(result, obs.store)
-    if before is not None:
-        result = replace(result, headline=f"{result.headline} Known: {before.words}.", known=before.words)
+    result = replace(result, others=(*result.others, *outside(obs, plan)))
+    seen = recognise(result, obs.store)
+    if seen is not None:
+        result = replace(result, headline=f"{result.headline} Known: {seen.words}.", known=seen.words)
     seconds = time.perf_counter() - began
-    return replace(result, parameters=asked, provenance=_provenance(obs, plan, seconds), findings=_findings(plan), seconds=seconds)
+    return replace(
+        result, parameters=asked, provenance=_provenance(obs, plan, seconds), findings=_findings(plan), seconds=seconds
+    )
 
 
 def _window(name: str, value: Any, tz: str) -> tuple[datetime, datetime] | None:
@@ -69,7 +77,9 @@ def _window(name: str, value: Any, tz: str) -> tuple[datetime, datetime] | None:
         return None
     parts = value.split("/") if isinstance(value, str) else list(value)
     if len(parts) != 2:
-        raise UsageError(f"{name}={value!r} is no window; give two times with a slash between them, such as 2026-10-01/2026-10-14")
+        raise UsageError(
+            f"{name}={value!r} is no window; give two times with a slash between them, such as 2026-10-01/2026-10-14"
+        )
     low, high = (p if isinstance(p, datetime) else parse_since(str(p).strip(), tz=tz) for p in parts)
     whole = isinstance(parts[1], str) and len(parts[1].strip()) == 10
     return _aware(low), _aware(high) + timedelta(days=1 if whole else 0)
@@ -100,11 +110,10 @@ def _room(obs, plan: tr.Plan, kept: ExitStack) -> Room:
     wordings = wo.find_wordings(obs)
     first = len(plan.metrics)
     plan = replace(plan, metrics=plan.metrics + wo.metrics(wordings))
-    if wordings:
-        kept.enter_context(obs.kept(wo.TEXTS, wo.texts_sql(wordings, first)))
+    kept.enter_context(obs.kept(wo.TEXTS, wo.texts_sql(wordings, first)))
     axes = ax.find_axes(obs, plan)
     expected = ax.expect(obs, plan, axes)
-    kept.enter_context(obs.kept(ax.CODED, ax.coded_sql(plan, axes, expected, len(wordings))))
+    kept.enter_context(obs.kept(ax.CODED, ax.coded_sql(plan, axes, expected)))
     counter = Counter(obs, plan, axes)
     cube = build(counter, {i: e.skew for i, e in expected.of.items()})
     room = Room(counter, cube, find_leads(counter, cube))
@@ -119,7 +128,13 @@ def _findings(plan: tr.Plan) -> tuple[Finding, ...]:
         names = ", ".join(plan.environments)
         out.append(Finding("info", f"not production, left out: environment {names}", len(plan.environments)))
     if plan.days < 14:
-        out.append(Finding("warning", f"{plan.days} {'day' if plan.days == 1 else 'days'} of data: slices are searched from 14 days on", plan.days))
+        out.append(
+            Finding(
+                "warning",
+                f"{plan.days} {'day' if plan.days == 1 else 'days'} of data: slices are searched from 14 days on",
+                plan.days,
+            )
+        )
     return tuple(out)
 
 

@@ -25,7 +25,12 @@ KINDS = {
     "prompt_version": "prompt_version", "model": "model_version", "retrieval_index_version": "retrieval",
     "model_params": "configuration", DOCUMENTS: "configuration",
 }  # fmt: skip
-OF_WORDING = {"prompt_new": "prompt_text", "prompt_gone": "configuration", "input_new": "input_mix", "output_new": "model_behaviour"}
+OF_WORDING = {
+    "prompt_new": "prompt_text",
+    "prompt_gone": "configuration",
+    "input_new": "input_mix",
+    "output_new": "model_behaviour",
+}
 
 
 @dataclass(eq=False)
@@ -89,7 +94,7 @@ def _shared(counter: Counter, cube: Cube, wordings) -> list[int | None]:
         return [None] * len(wordings)
     first = len(counter.plan.metrics) - len(wordings)
     sums = []
-    for k, w in enumerate(wordings):
+    for k in range(len(wordings)):
         sums.append(f"sum(m{first + k}) AS w{k}")
         for j, cell in enumerate(cube.exposures):
             sums.append(f"sum(CASE WHEN {where_sql(cube.labels[cell])} THEN m{first + k} END) AS w{k}_{j}")
@@ -124,8 +129,11 @@ def _of_wording(counter: Counter, cube: Cube, wording: Wording, metric: int) -> 
     if not found:
         return None
     label, presence, sums = found
-    (row,) = rows(counter.obs, f"""SELECT min(started) AS a, max(day) AS last FROM {CODED}
-        WHERE m{metric} = 1 AND day >= {day} - 1 AND {where_sql(label)}""")
+    (row,) = rows(
+        counter.obs,
+        f"""SELECT min(started) AS a, max(day) AS last FROM {CODED}
+        WHERE m{metric} = 1 AND day >= {day} - 1 AND {where_sql(label)}""",
+    )
     last = int(row["last"]) if row["last"] is not None else day
     end = last + 1 if last < counter.plan.days - 3 and wording.kind != "prompt_gone" else None
     at = row["a"] or wording.seen

@@ -83,7 +83,16 @@ class Room:
         total = np.maximum(self.cube.total[:, i], 0)
         short = sums[0, i] > total[0]
         total = np.where(short, sums[:, i], total)
-        return Cells(n, s, q, total, [1], rate=self.plan.metrics[i].kind == "rate", skew=self.cube.skew.get(i, 0.0), phase=self.plan.start.weekday())
+        return Cells(
+            n,
+            s,
+            q,
+            total,
+            [1],
+            rate=self.plan.metrics[i].kind == "rate",
+            skew=self.cube.skew.get(i, 0.0),
+            phase=self.plan.start.weekday(),
+        )
 
     def tests(self, sums: np.ndarray, day: int, end: int | None) -> dict:
         """(before, after, effect) per metric of a slice, net of the rest of traffic as far as that tells of shared shocks."""
@@ -165,7 +174,9 @@ def of_leads(room: Room) -> list[Theory]:
             continue
         seen.append(lead)
         exposed = lead.cell in room.cube.exposures
-        label = lead.label if exposed else best_slice(room.counter, room.cube, lead.metric, lead.day, lead.end, room.bad(lead.metric))
+        label = (
+            lead.label if exposed else best_slice(room.counter, room.cube, lead.metric, lead.day, lead.end, room.bad(lead.metric))
+        )
         sums = room.cube.sums[:, :, lead.cell].astype(float) if exposed else sums_of(room.counter, room.cube, label)
         tests = room.tests(sums, lead.day, lead.end)
         support = -math.log(max(lead.p, 1e-260))
@@ -177,8 +188,11 @@ def overlap(room: Room, a: Theory, b: Theory) -> float:
     """Jaccard of the rows of two theories from the later of their onsets on."""
     day = max(a.day, b.day)
     sql = [where_sql(t.label) for t in (a, b)]
-    (row,) = rows(room.counter.obs, f"""SELECT sum(CASE WHEN ({sql[0]}) AND ({sql[1]}) THEN 1 ELSE 0 END) AS both,
-        sum(CASE WHEN ({sql[0]}) OR ({sql[1]}) THEN 1 ELSE 0 END) AS either FROM {CODED} WHERE day >= {day}""")
+    (row,) = rows(
+        room.counter.obs,
+        f"""SELECT sum(CASE WHEN ({sql[0]}) AND ({sql[1]}) THEN 1 ELSE 0 END) AS both,
+        sum(CASE WHEN ({sql[0]}) OR ({sql[1]}) THEN 1 ELSE 0 END) AS either FROM {CODED} WHERE day >= {day}""",
+    )
     return float(row["both"] or 0) / max(float(row["either"] or 0), 1.0)
 
 

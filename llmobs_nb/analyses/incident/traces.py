@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ...columns import literal, quote
-from ...ingest.fill import FROM_METADATA
 from ...errors import UsageError
+from ...ingest.fill import FROM_METADATA
 from ...schema import SPANS
 from ..reductions import data_range, rows
 from .watched import WATCHED, Metric, score_metric
@@ -72,7 +72,7 @@ class Plan:
         return self.start + timedelta(days=float(day))
 
 
-def make_plan(obs, *, before: Window = None, after: Window = None) -> Plan | None:
+def make_plan(obs, *, before: Window = None, after: Window = None, metrics: tuple[Metric, ...] = ()) -> Plan | None:
     """What to look at: the last eight weeks of data, or the windows, every score and every dimension. None for an empty store."""
     first, last = data_range(obs)
     if first is None:
@@ -85,7 +85,7 @@ def make_plan(obs, *, before: Window = None, after: Window = None) -> Plan | Non
     start = end - timedelta(days=days)
     dims, environments = _dimensions(obs)
     onset = windows[1][0] if windows else None
-    return Plan(start, days, (*_scores(obs, start), *WATCHED), dims, environments, onset=onset, windows=windows)
+    return Plan(start, days, (*_scores(obs, start), *WATCHED, *metrics), dims, environments, onset=onset, windows=windows)
 
 
 def midnight(at: datetime) -> datetime:
@@ -100,16 +100,23 @@ def windows_of(before: Window, after: Window, begin: datetime, end: datetime) ->
     after = after or (before[1], end)
     before = before or (begin, after[0])
     if not (before[0] < before[1] <= after[0] < after[1]) or before[1] <= begin or after[0] >= end:
-        told = " and ".join(f"{name}={lo:%Y-%m-%d %H:%M} to {hi:%Y-%m-%d %H:%M}" for name, (lo, hi) in (("before", before), ("after", after)))
-        raise UsageError(f"{told}: give two windows, the first before the second, within the data ({begin:%Y-%m-%d} to {end:%Y-%m-%d})")
+        told = " and ".join(
+            f"{name}={lo:%Y-%m-%d %H:%M} to {hi:%Y-%m-%d %H:%M}" for name, (lo, hi) in (("before", before), ("after", after))
+        )
+        raise UsageError(
+            f"{told}: give two windows, the first before the second, within the data ({begin:%Y-%m-%d} to {end:%Y-%m-%d})"
+        )
     return before, after
 
 
 def _scores(obs, start: datetime) -> tuple[Metric, ...]:
     """The most frequent scores with a number; judges before users before humans."""
-    found = rows(obs, f"""SELECT name, coalesce(rater, 'unknown') AS rater, count(*) AS n, min(value) AS low, max(value) AS high
+    found = rows(
+        obs,
+        f"""SELECT name, coalesce(rater, 'unknown') AS rater, count(*) AS n, min(value) AS low, max(value) AS high
         FROM scores WHERE value IS NOT NULL AND trace_id IS NOT NULL AND created_at >= TIMESTAMPTZ {literal(start.isoformat())}
-        GROUP BY 1, 2 HAVING count(*) >= 30 AND max(value) > min(value) ORDER BY n DESC, name, rater LIMIT {MOST_SCORES}""")
+        GROUP BY 1, 2 HAVING count(*) >= 30 AND max(value) > min(value) ORDER BY n DESC, name, rater LIMIT {MOST_SCORES}""",
+    )
     order = {"judge": 0, "unknown": 1, "code": 2, "user": 3, "human": 4}
     found.sort(key=lambda r: (order.get(r["rater"], 9), -r["n"], r["name"]))
     return tuple(score_metric(r["name"], r["rater"], r["low"], r["high"]) for r in found)
@@ -147,17 +154,16 @@ def raw_sql(obs, plan: Plan) -> str:
     judged = ", ".join(f"avg(value) FILTER ({_of(m)}) AS m{i}" for i, m in scores)
     left_out = f" WHERE environment IS NULL OR environment NOT IN ({', '.join(map(literal, plan.environments))})"
     start_us = int(plan.start.timestamp() * 1e6)
+    inside = " OR ".join(f"(start_time >= {_at(lo)} AND start_time < {_at(hi)})" for lo, hi in plan.windows) or "true"
     traces = f"""SELECT source, project, trace_id, min(start_time) AS started, max(session_id) AS session_id, max(turn) AS turn,
         max(environment) AS environment, {dims}, {metrics},
         arg_max(span_id, start_time) FILTER (WHERE kind = 'llm') AS call_id, arg_min(span_id, start_time) AS first_id,
         max(CASE WHEN kind = 'retriever' THEN len(retrieval_ids) END) AS documents,
         max(CASE WHEN kind IN ('llm', 'tool', 'chain', 'agent') AND status = 'error' THEN coalesce(error_class, 'other') END) AS error_class
       FROM spans WHERE purpose IS NULL AND start_time >= {since} AND start_time < {until}
-        AND day >= DATE {literal(str(plan.start.date()))} - 1 GROUP BY source, project, trace_id"""
+        AND day >= DATE {literal(str(plan.start.date()))} - 1 AND ({inside}) GROUP BY source, project, trace_id"""
     scored = f""", scored AS (SELECT source, project, trace_id, {judged} FROM scores WHERE value IS NOT NULL
         GROUP BY source, project, trace_id)""" if judged else ""  # fmt: skip
-    inside = " OR ".join(f"(start_time >= {_at(lo)} AND start_time < {_at(hi)})" for lo, hi in plan.windows)
-    traces = f"{traces.replace(' GROUP BY source', f' AND ({inside}) GROUP BY source')}" if inside else traces
     join = " LEFT JOIN scored USING (source, project, trace_id)" if judged else ""
     hour = f"CAST(floor((epoch_us(started) - {start_us}) / {HOUR_US}) AS INTEGER) AS hour"
     return f"WITH traces AS ({traces}){scored} SELECT *, {hour} FROM traces{join}{left_out if plan.environments else ''}"

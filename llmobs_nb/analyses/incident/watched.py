@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
+
+from ...errors import UsageError, choose
 
 _LLM = "kind = 'llm'"
 
@@ -76,3 +79,28 @@ def score_metric(name: str, rater: str, low: float, high: float) -> Metric:
     """The metric of one score by one kind of rater; its margin is 5 % of the range seen."""
     spread = 1.0 if low >= 0 and high <= 1 else high - low
     return Metric(f"score:{name}:{rater}", f"{name} ({rater})", "", "mean", "score", "up", 0.05 * (spread or 1.0))
+
+
+# Said by the text of the answer; its column comes with the wordings.
+REFUSAL = Metric("refusal_rate", "Refusal rate", "", "rate", "rate", "down", 0.02)
+REFUSES = (
+    r"(?i)(i'm|i am|we are) (sorry|afraid|unable|not able|not allowed)|(cannot|can't|can not|unable to|not able to) "
+    r"(help|assist|provide|comply|answer|do that|share)|as an ai\b"
+)
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,60}")
+
+
+def metric(name: str, *, sql: str, unit: str, better: str = "down", kind: str = "mean", margin: float = 0.05) -> Metric:
+    """A metric of one's own for ``lm.incident(obs, metrics=[…])``: ``sql`` aggregates the spans of one trace to a number.
+
+    ``lm.metric("resolved", sql="max(CASE WHEN metadata['resolved'] = 'true' THEN 1e0 ELSE 0e0 END)", unit="rate", better="up",
+    kind="rate")``. A ``rate`` is 0 or 1, a ``log`` is positive and compared by ratio. Raises UsageError for a name that is taken or
+    no lower-case identifier, and for a ``better`` or ``kind`` that is not known.
+    """
+    choose("better", better, ["up", "down", ""])
+    choose("kind", kind, ["rate", "mean", "log"])
+    if not _NAME.fullmatch(name) or name in {m.name for m in (*WATCHED, REFUSAL)}:
+        raise UsageError(f"metric: name={name!r} is taken or no lower-case identifier; choose another, such as resolved_rate")
+    if not sql.strip():
+        raise UsageError(f"metric: sql={sql!r} is empty; give an aggregate over the spans of a trace, such as max(cost_usd)")
+    return Metric(name, name.replace("_", " "), sql, kind, unit, better, margin)

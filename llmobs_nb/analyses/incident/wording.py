@@ -8,12 +8,13 @@ from datetime import datetime
 from ...columns import literal
 from ...stats.phrases import new_phrases
 from .traces import RAW
-from .watched import Metric
+from .watched import REFUSAL, REFUSES, Metric
 
 TEXTS = "incident_texts"
 SAMPLE = 6_000
 LONGEST = 4_000
 REPEATED = 0.5
+REFUSAL_CHARS = 160
 MOST = {"prompt_new": 4, "prompt_gone": 2, "input_new": 2, "output_new": 2}
 _COLUMN = {"prompt_new": "system_prompt", "prompt_gone": "system_prompt", "input_new": "input", "output_new": "output"}
 
@@ -56,16 +57,17 @@ def find_wordings(obs) -> tuple[Wording, ...]:
 
 
 def metrics(wordings: tuple[Wording, ...]) -> tuple[Metric, ...]:
-    """The share of traces that have each passage (that lack it, where it ceased), as a metric without a good way."""
+    """What the texts say of each trace: whether the answer refuses, and each passage (its lack, where it ceased), which is neither good nor bad."""
     names = {"prompt_new": "Prompts with a new passage", "prompt_gone": "Prompts without a passage they had",
              "input_new": "Questions with new wording", "output_new": "Answers with new wording"}  # fmt: skip
-    return tuple(Metric(f"text:{w.kind}:{k}", names[w.kind], "", "rate", "rate", "", 1.0) for k, w in enumerate(wordings))
+    return (REFUSAL, *(Metric(f"text:{w.kind}:{k}", names[w.kind], "", "rate", "rate", "", 1.0) for k, w in enumerate(wordings)))
 
 
 def texts_sql(wordings: tuple[Wording, ...], first: int) -> str:
-    """Per trace whose answering call has a text: 1 or 0 per passage, as m{first} and on."""
-    parts = []
-    for k, w in enumerate(wordings):
+    """Per trace whose answering call has a text: 1 or 0 for a refusal and per passage, as m{first} and on."""
+    refused = f"regexp_matches(left(p.output, {REFUSAL_CHARS}), {literal(REFUSES)})"
+    parts = [f"CASE WHEN {refused} THEN 1e0 WHEN p.output IS NOT NULL THEN 0e0 END AS m{first}"]
+    for k, w in enumerate(wordings, 1):
         there = f"contains(p.{w.column}, {literal(w.probe)})"
         there = f"NOT {there}" if w.kind == "prompt_gone" else there
         parts.append(f"CASE WHEN {there} THEN 1e0 WHEN p.{w.column} IS NOT NULL THEN 0e0 END AS m{first + k}")

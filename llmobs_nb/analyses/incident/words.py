@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
 
 from ... import units
@@ -58,5 +59,9 @@ def nothing(verdict: str, plan: Plan, metric: Metric | None, detectable: float |
     if verdict == "no_change":
         return f"Nothing happened, {window}: no watched metric can have moved beyond its margin ({len(others)} of {len(others)} inside)."
     opened = sum(o["verdict"] == "open" for o in others)
-    seen = f"; {terminal(metric.label, 80)} would have had to move by {detectable:.3g} to be seen" if detectable is not None else ""
-    return f"No incident found, {window}, but {opened} of {len(others)} metrics could have moved beyond their margins unseen{seen}."
+    seen = (
+        f"; {terminal(metric.label, 80)} would have had to move by {detectable:.3g} to be seen" if detectable is not None else ""
+    )
+    return (
+        f"No incident found, {window}, but {opened} of {len(others)} metrics could have moved beyond their margins unseen{seen}."
+    )
