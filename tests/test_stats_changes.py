@@ -291,9 +291,3 @@ def test_no_change_is_claimed_within_margins_only():
 def test_the_smallest_detectable_change_is_found_four_times_in_five():
     assert margins.minimum_detectable(0.01, 3.0) == pytest.approx(0.01 * (3.0 + 0.8416), abs=1e-5)
     assert stats.norm.sf(3.0 - margins.minimum_detectable(0.01, 3.0) / 0.01) == pytest.approx(0.8)
-
-
-def test_more_rows_help_against_sampling_only():
-    assert margins.more_rows(4.0, 1.0, wanted=np.sqrt(2)) == pytest.approx(4)
-    assert margins.more_rows(4.0, 1.0, wanted=3) == 1
-    assert margins.more_rows(4.0, 1.0, wanted=1) is None

@@ -5,13 +5,9 @@ A cell is a conjunction of attribute values; what the attributes are called is t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import sparse
-
-Overlap = Callable[[Sequence[int]], "Sequence[Cells]"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,10 +51,6 @@ class Cells:
     def __len__(self) -> int:
         return len(self.n)
 
-    def without(self, overlap: Cells) -> Cells:
-        """The same cells with some traffic taken out; ``overlap`` is what each cell, and the total, has of it."""
-        return replace(self, **{k: _left(getattr(self, k), getattr(overlap, k)) for k in ("n", "s", "q", "total")})
-
     def on(self, bins: np.ndarray) -> Cells:
         """The same cells with only the bins where ``bins`` is true; the others become empty."""
         keep = np.asarray(bins, bool)
@@ -69,33 +61,3 @@ def whole(cells: Cells) -> Cells:
     """The cells with all traffic as one more, of order 0, at the end."""
     n, s, q = (np.vstack([x, t]) for x, t in zip((cells.n, cells.s, cells.q), cells.total, strict=True))
     return replace(cells, n=n, s=s, q=q, order=np.append(cells.order, 0))
-
-
-def shares(cells: Cells) -> Cells:
-    """Each cell's share of the traffic as a rate: did the mix change."""
-    n = np.broadcast_to(cells.total[0], cells.n.shape)
-    everyone = np.vstack([cells.total[0]] * 3)
-    return replace(cells, n=n, s=cells.n, q=cells.n, total=everyone, rate=True, skew=0.0)
-
-
-def of_base(n, s, q, members, order, **about) -> tuple[Cells, Overlap]:
-    """Cells and their overlaps from disjoint base cells (B × T) and who belongs to what (``members``: C × B, 0 or 1).
-
-    The overlap, given some cells, is what each cell shares with the union of those; its ``total`` is that union.
-    """
-    n, s, q = (np.asarray(x, float) for x in (n, s, q))
-    belongs = sparse.csr_matrix(members, dtype=float)
-
-    def inside(mask: np.ndarray) -> Cells:
-        kept = [x * mask[:, None] for x in (n, s, q)]
-        return Cells(*(belongs @ x for x in kept), np.stack([x.sum(axis=0) for x in kept]), order, **about)
-
-    def overlap(cells: Sequence[int]) -> list[Cells]:
-        return [inside(np.asarray(belongs[list(cells)].max(axis=0).todense()).ravel())]
-
-    return inside(np.ones(len(n))), overlap
-
-
-def _left(all_of_it: np.ndarray, part: np.ndarray) -> np.ndarray:
-    left = all_of_it - part
-    return np.where(np.abs(left) <= 1e-9 * np.abs(all_of_it), 0.0, left)

@@ -77,16 +77,6 @@ def minimum_detectable(se: float, critical_z: float, *, power: float = 0.8) -> f
     return (critical_z + float(stats.norm.ppf(power))) * se
 
 
-def more_rows(sampling: float, shock: float, *, wanted: float) -> float | None:
-    """By what factor the rows per bin must grow for a standard error of ``wanted``.
-
-    ``sampling`` and ``shock`` are the two parts of the present variance of the effect: more rows shrink the first only. None where
-    the shocks alone exceed what is wanted: then it takes more days, not more rows.
-    """
-    room = wanted**2 - shock
-    return max(sampling / room, 1.0) if room > 0 else None
-
-
 def _bounds(metric: StepEffects, margin: float, c: float, asked: float, power: float) -> Bounds:
     if not len(metric.onset):
         return Bounds(-math.inf, math.inf, margin, math.inf)

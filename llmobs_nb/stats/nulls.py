@@ -60,29 +60,6 @@ def smallest_p(observed: np.ndarray, null: np.ndarray) -> tuple[np.ndarray, floa
     return each, exponential_tail(-np.log(ranked.min(axis=0)), float(-np.log(each.min())))
 
 
-def threshold(null: np.ndarray, search: int, alpha: float) -> float:
-    """The score that one of several searches (columns of ``null``, B × M) needs for its p over all of them to be alpha.
-
-    Infinite where no score is enough: permutations that found nothing, or too few of them for this alpha.
-    """
-    observed = np.full(null.shape[1], -np.inf)
-
-    def p(score: float) -> float:
-        observed[search] = score
-        return smallest_p(observed, null)[1]
-
-    known = null[np.isfinite(null[:, search]), search]
-    if not len(known) or p(np.inf) > alpha:
-        return float("inf")
-    low, high = float(known.min()), float(known.max())
-    while p(high) > alpha:
-        high += max(1.0, high - low)
-    for _ in range(30):
-        middle = (low + high) / 2
-        low, high = (middle, high) if p(middle) > alpha else (low, middle)
-    return high
-
-
 def _tail(null: np.ndarray, observed: np.ndarray) -> np.ndarray:
     """:func:`exponential_tail` of several observed values."""
     null, observed = np.sort(np.asarray(null, float)), observed - TIE

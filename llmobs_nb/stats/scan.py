@@ -20,7 +20,7 @@ from .compare import two_sided
 from .contrast import PRIOR_BINS, Candidates, Standard, best_contrasts, join, largest_contrasts, left_over, standardise, without
 from .estimate import Estimate
 from .intervals import critical
-from .nulls import smallest_p, threshold, week_permutations
+from .nulls import smallest_p, week_permutations
 
 PENALTY = 3.0
 BURST_PENALTY = 2.0
@@ -93,10 +93,6 @@ class Search:
         observed = np.full(self.null.shape[1], -math.inf)
         observed[finding.metric] = finding.score
         return smallest_p(observed, self.null)[1]
-
-    def critical_z(self, metric: int, *, order: int = 1, alpha: float = 0.01) -> float:
-        """The |z| that a cell of this order needs in this metric for p < alpha over the whole search."""
-        return math.sqrt(2 * max(threshold(self.null, metric, alpha) + _penalty(order), 0.0))
 
 
 def scan(
@@ -210,21 +206,14 @@ def _penalty(order):
     return PENALTY * np.maximum(np.asarray(order) - 1, 0)
 
 
-def effect(
-    cells: Cells, finding: Finding, *, shock: float = math.inf, level: float = 0.95
-) -> tuple[Estimate, Estimate, Estimate]:
-    """(before, after, effect) of a finding: plain levels of the cell, and its change net of what the rest of traffic did.
-
-    For a burst "before" is all that is outside it. Overdispersion between bins widens all three. Refused without rows on
-    either side, and where nothing is left to compare with.
-    """
-    return effects(cells, [finding.cell], finding.onset, finding.end, shock=shock, level=level)[0]
-
-
 def effects(
     cells: Cells, which: Sequence[int], onset: int, end: int | None = None, *, shock: float = math.inf, level: float = 0.95
 ) -> list[tuple[Estimate, Estimate, Estimate]]:
-    """:func:`effect` of several cells at one given onset (and end): nothing is searched."""
+    """(before, after, effect) of cells at one given onset (and end): plain levels, and the change net of what the rest of traffic did.
+
+    Nothing is searched. For a burst "before" is all that is outside it. Overdispersion between bins widens all three. Refused
+    without rows on either side, and where nothing is left to compare with.
+    """
     s = standardise(cells, shock=shock)
     inside = np.zeros(len(s.w), bool)
     inside[onset:end] = True

@@ -24,7 +24,7 @@ from llmobs_nb.stats import changes, margins  # noqa: E402
 from llmobs_nb.stats.cells import whole  # noqa: E402
 from llmobs_nb.stats.contrast import adjusted  # noqa: E402
 from llmobs_nb.stats.crossfit import by_days, crossfit  # noqa: E402
-from llmobs_nb.stats.scan import effect, scan, search  # noqa: E402
+from llmobs_nb.stats.scan import effects, scan, search  # noqa: E402
 from llmobs_nb.stats.series import of_sums  # noqa: E402
 
 JUDGING = 1_000_000
@@ -82,12 +82,19 @@ def when(pool, count: int) -> None:
         rows = np.array(list(pool.map(one_series, [(JUDGING + i, "step", 0, 0, kw) for i in range(count)], chunksize=20)))
         hits = [int((rows[:, 0] < a).sum()) for a in (0.01, 0.05)] + [int((rows[:, 5] < 0.01).sum())]
         print(f"  {kw!s:<28}", *(exact(h, count) for h in hits), flush=True)
-    print("WHEN, changed: found at .01, onset within ±1 (ramps ±4), interval covers, its width, effect covered | reference found, onset")
+    print(
+        "WHEN, changed: found at .01, onset within ±1 (ramps ±4), interval covers, its width, effect covered | reference found, onset"
+    )
     for shape, size, length in HARM_SERIES:
         tasks = [(JUDGING + 500_000 + i, shape, size, length, {}) for i in range(max(count // 3, 50))]
         rows = np.array(list(pool.map(one_series, tasks, chunksize=10)))
         ours, theirs = rows[:, 0] < 0.01, rows[:, 5] < 0.01
-        told = [ours.mean(), *(rows[ours, k].mean() for k in (1, 2, 3, 4)), theirs.mean(), rows[theirs, 6].mean() if theirs.any() else 0]
+        told = [
+            ours.mean(),
+            *(rows[ours, k].mean() for k in (1, 2, 3, 4)),
+            theirs.mean(),
+            rows[theirs, 6].mean() if theirs.any() else 0,
+        ]
         print(f"  {shape:<6} {size:>5} " + " ".join(f"{x:6.2f}" for x in told), flush=True)
 
 
@@ -115,7 +122,10 @@ def one_harmed(task) -> tuple:
     fit = [i for i, label in enumerate(labels) if 0.04 < share[i] < 0.5 and all(a != 7 for a, _ in label)]
     size = 1 + int(rng.integers(2))
     label = labels[rng.choice([i for i in fit if len(labels[i]) == size])]
-    at, length = int(rng.integers(14, 36 if shape == "ramp" else 43)), {"step": 0, "ramp": 21, "burst": int(rng.integers(2, 6))}[shape]
+    at, length = (
+        int(rng.integers(14, 36 if shape == "ramp" else 43)),
+        {"step": 0, "ramp": 21, "burst": int(rng.integers(2, 6))}[shape],
+    )
     clean = w.score.copy()
     oracle = kit.harm(w, label, shape, at, length, z)
     labels, metrics, noise, found = searched(w)
@@ -125,7 +135,8 @@ def one_harmed(task) -> tuple:
     same = [_jaccard(affected, w.member(labels[f.cell]) & _during(w, f)) > 0.7 for f in top]
     exact_slice = [_jaccard(w.member(label), w.member(labels[f.cell])) > 0.7 for f in top]
     dated = changes.find(adjusted(metrics[0], top[0].cell, shock=noise[0]))
-    naive, fair = effect(metrics[0], top[0], shock=noise[0])[2], crossfit(*by_days(metrics[0]), shock=noise[0], bursts=BURSTS)
+    naive = effects(metrics[0], [top[0].cell], top[0].onset, top[0].end, shock=noise[0])[0][2]
+    fair = crossfit(*by_days(metrics[0]), shock=noise[0], bursts=BURSTS)
     return (
         abs(oracle), found.p, exact_slice[0], any(exact_slice), abs(dated.onset - at) <= WITHIN[shape], dated.low <= at <= dated.high,
         naive.value / true, fair.effect.value / true if fair else np.nan, same[0],
@@ -146,7 +157,9 @@ def where(pool, count: int) -> None:
     for kw in QUIET_WORLDS:
         p = np.array(list(pool.map(one_quiet, [(JUDGING + i, kw) for i in range(count)], chunksize=4)))[:, 0]
         print(f"  {kw!s:<28}", *(exact(int((p < a).sum()), count) for a in (0.01, 0.02, 0.05)), flush=True)
-    print("WHERE, changed: found at .01 | of those: slice first, among three, onset, interval covers, effect / truth naive, cross-fitted")
+    print(
+        "WHERE, changed: found at .01 | of those: slice first, among three, onset, interval covers, effect / truth naive, cross-fitted"
+    )
     each = max(count // 6, 20)
     tasks = [(JUDGING + 500_000 + i, *how) for how in HARM_WORLDS for i in range(each)]
     rows = np.array(list(pool.map(one_harmed, tasks, chunksize=4)), float)
@@ -158,7 +171,10 @@ def where(pool, count: int) -> None:
             if here.any() and seen.any():
                 told = [*(rows[seen, k].mean() for k in (2, 3, 4, 5)), *(np.nanmedian(rows[seen, k]) for k in (6, 7))]
                 told = " ".join(f"{x:6.2f}" for x in told)
-                print(f"  {shape:<6} oracle {low:>2}-{high:<3} n={here.sum():<4} {seen.sum() / here.sum():5.2f} | {told}", flush=True)
+                print(
+                    f"  {shape:<6} oracle {low:>2}-{high:<3} n={here.sum():<4} {seen.sum() / here.sum():5.2f} | {told}",
+                    flush=True,
+                )
 
 
 def one_bound(task) -> tuple:

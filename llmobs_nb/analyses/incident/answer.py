@@ -21,6 +21,7 @@ from .theories import Room, Theory, of_leads, overlap
 
 SUSPECT_ALPHA = 0.01
 LEAD_ALPHA = 0.006
+MATTERS = 0.2  # of the metric's margin
 NEAR = 0.5
 MOST_CAUSES = 5
 MOST_SLICES = 10
@@ -31,7 +32,7 @@ DOUBT = 0.03
 def answer(room: Room) -> IncidentResult:
     """Look at everything that was found and say what it means."""
     theories = ranked(room)
-    certain = [t for t in theories if sure(t)]
+    certain = [t for t in theories if sure(room, t)]
     everywhere = overall(room)
     if everywhere is not None and not _explains(room, certain, everywhere):
         return _false(room, everywhere)
@@ -43,15 +44,17 @@ def ranked(room: Room) -> list[Theory]:
     leads = of_leads(room)
     suspects = [t for t in room.suspects if t.support > 0]
     best = leads[0].support if leads else 0.0
-    ahead = [t for t in suspects if t.support >= NEAR * best or (sure(t) and leads and _same(room, t, leads[0]))]
+    ahead = [t for t in suspects if t.support >= NEAR * best or (sure(room, t) and leads and _same(room, t, leads[0]))]
     said = [t for t in leads if t.kind != "model_behaviour" or not any(_same(room, s, t) for s in ahead)]
     rest = sorted([*said, *(t for t in suspects if t not in ahead)], key=lambda t: -t.support)
     return [*ahead, *rest]
 
 
-def sure(theory: Theory) -> bool:
-    """Whether it is beyond the doubt that its kind of search allows."""
-    return theory.support > -math.log(SUSPECT_ALPHA if theory.suspect else LEAD_ALPHA)
+def sure(room: Room, theory: Theory) -> bool:
+    """Whether it is beyond the doubt that its kind of search allows, and not too small to matter to anybody."""
+    effect, margin = theory.tests[theory.metric][2], room.plan.metrics[theory.metric].margin
+    matters = effect.ok and abs(effect.value) >= MATTERS * margin
+    return matters and theory.support > -math.log(SUSPECT_ALPHA if theory.suspect else LEAD_ALPHA)
 
 
 def _same(room: Room, suspect: Theory, lead: Theory) -> bool:

@@ -38,7 +38,7 @@ VERSIONS = {
 
 @dataclass(frozen=True)
 class Axis:
-    """One dimension: the values kept (their place is their code), rows of each, first and last day with one.
+    """One dimension: the values kept (their place is their code).
 
     ``still`` says that its values are there all the time, so that before and after can be compared within them.
     """
@@ -46,9 +46,6 @@ class Axis:
     name: str
     column: str
     values: tuple[str, ...]
-    count: np.ndarray
-    first: np.ndarray
-    last: np.ndarray
     still: bool
 
 
@@ -67,7 +64,7 @@ def find_axes(obs, plan: Plan) -> tuple[Axis, ...]:
         )
         if len(found) >= (2 if name not in ("model", "model_requested", "prompt_name", "feature") else 1):
             n, first, last = (np.array([r[k] for r in found], float) for k in ("n", "first", "last"))
-            out.append(Axis(name, column, tuple(r["v"] for r in found), n, first, last, _still(plan, n, first, last)))
+            out.append(Axis(name, column, tuple(r["v"] for r in found), _still(plan, n, first, last)))
     return tuple(out)
 
 

@@ -28,7 +28,6 @@ class Exposure:
 
     axis: int
     value: int
-    context: tuple[int, int] | None
     since: int
 
 
@@ -195,6 +194,6 @@ def _new_versions(counter: Counter, cube: Cube, axis: int, context: int | None, 
         pooled = got[:3, :, cell].copy()
         pooled[:, :, :since] = everyone[:, :, :since]
         label = ((axis, value),) if context is None else ((axis, value), (context, place))
-        cube.exposures[len(cube.labels)] = Exposure(axis, value, None if context is None else (context, place), since)
+        cube.exposures[len(cube.labels)] = Exposure(axis, value, since)
         cube.labels.append(label)
         cube.sums = np.concatenate([cube.sums, pooled[:, :, None]], axis=2)

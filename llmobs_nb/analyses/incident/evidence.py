@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 
 from ... import units
@@ -12,7 +11,7 @@ from ..reductions import rows
 from .axes import CODED
 from .result import Onset, PromptDiff
 from .suspects import where_sql
-from .theories import FINGERPRINTS, SEEN, Room, Theory
+from .theories import SEEN, Room, Theory
 from .traces import RAW
 
 PASSAGE = 600
@@ -122,34 +121,28 @@ def prompt_diff(room: Room, theory: Theory) -> PromptDiff | None:
         return None
     gone = s.wording.kind == "prompt_gone"
     has = f"contains(p.system_prompt, {literal(s.wording.probe)})"
-    texts = []
-    for after in (False, True):
+    texts, same = {}, ""
+    for after in (True, False):
         condition = has if after != gone else f"NOT {has}"
         side = ">=" if after else "<"
-        sql = f"""SELECT p.system_prompt AS t FROM {CODED} c JOIN {RAW} r USING (source, project, trace_id)
+        sql = f"""SELECT p.system_prompt AS t{_like(room)} FROM {CODED} c JOIN {RAW} r USING (source, project, trace_id)
             JOIN payloads p ON p.trace_id = r.trace_id AND p.span_id = r.call_id AND p.source = r.source AND p.project = r.project
-            WHERE {_without_version(room, theory)} AND c.started {side} TIMESTAMPTZ {literal(s.at.isoformat())} AND {condition}
+            WHERE {_without_version(room, theory)} AND c.started {side} TIMESTAMPTZ {literal(s.at.isoformat())} AND {condition}{same}
             ORDER BY c.started {"ASC" if after else "DESC"} LIMIT 1"""
         found = rows(room.counter.obs, sql)
-        texts.append(found[0]["t"] if found else "")
-    return PromptDiff(texts[0], texts[1], s.wording.text, "-" if gone else "+", s.at, s.presence)
+        texts[after] = found[0]["t"] if found else ""
+        if found:  # the other prompt is one of the same template
+            same = "".join(f" AND c.{k} = {v}" for k, v in found[0].items() if k != "t" and v is not None)
+    return PromptDiff(texts[False], texts[True], s.wording.text, "-" if gone else "+", s.at, s.presence)
+
+
+def _like(room: Room) -> str:
+    """What tells one template from another: the codes of feature and prompt."""
+    kept = [k for k, a in enumerate(room.counter.axes) if a.name in ("feature", "prompt_name")]
+    return "".join(f", c.c{k}" for k in kept)
 
 
 def _without_version(room: Room, theory: Theory) -> str:
     version = theory.suspect.version[0] if theory.suspect.version else None
     label = tuple(pair for pair in theory.label if room.counter.axes[pair[0]].name != version)
     return where_sql(label)
-
-
-def setting(text: str) -> dict:
-    """Model parameters as they were logged; empty for what is no JSON object."""
-    try:
-        found = json.loads(text)
-    except (TypeError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def kinds_by_metric() -> dict[str, str]:
-    """Which kind of cause each metric is the fingerprint of."""
-    return {name: kind for name, _, kind, _ in FINGERPRINTS}

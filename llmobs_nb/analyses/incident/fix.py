@@ -79,7 +79,10 @@ def _series(obs, plan: tr.Plan, incident: IncidentResult) -> np.ndarray:
             f"did_it_work: metric {incident.metric!r} is not in the store; choose one of: {', '.join(m.name for m in plan.metrics)}"
         )
     names = {d.name: f"d{i}" for i, d in enumerate(plan.dimensions)}
-    condition = " AND ".join(f"{names[k]} = {literal(str(v))}" for k, v in _lasting(incident).items() if k in names) or "true"
+    lost = [k for k in _lasting(incident) if k not in names]
+    if lost:
+        raise UsageError(f"did_it_work: {', '.join(lost)} of the incident's slice is no dimension of the store; choose from: {', '.join(names)}")
+    condition = " AND ".join(f"{names[k]} = {literal(str(v))}" for k, v in _lasting(incident).items()) or "true"
     value, out = value_sql(plan, place), np.zeros((3, plan.days))
     with obs.kept(tr.RAW, tr.raw_sql(obs, plan)):
         sql = f"""SELECT hour // 24 AS day, count(v) AS n, sum(v) AS s, sum(v * v) AS q
@@ -124,7 +127,7 @@ def _mean(s: np.ndarray, n: np.ndarray) -> float:
 
 
 def _result(incident: IncidentResult, at: datetime, verdict: str, recovered: Estimate, change: Estimate) -> FixResult:
-    said = {"worked": "The fix worked", "partly": "The fix worked in part", "did_not_work": "The fix did not work",
+    said = {"worked": "The fix worked", "partly": "The fix worked in part", "did_not_work": "The fix did not work well enough",
             "not_enough_evidence": "Not enough evidence yet whether the fix worked"}[verdict]  # fmt: skip
     share = (
         f": {recovered.value:.0%} of the loss is back ({recovered.ci_low:.0%} to {recovered.ci_high:.0%})" if recovered.ok else ""

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ...errors import UsageError
+from ...errors import StoreError, UsageError
 from ...store.store import Store
+from ...windows import parse_since
 from ..result import plain
 from .result import IncidentResult
 
@@ -55,7 +56,10 @@ def known(store: str) -> tuple[Known, ...]:
         told = Store(store).head().get(KEY, [])
     except (OSError, UsageError):
         return ()
-    return tuple(sorted((_read(one) for one in told), key=lambda k: k.onset, reverse=True))
+    try:
+        return tuple(sorted((_read(one) for one in told), key=lambda k: k.onset, reverse=True))
+    except (TypeError, ValueError, AttributeError):
+        raise StoreError(f"store {store!r}: what it remembers of incidents cannot be read; remove {KEY!r} from its head file") from None
 
 
 def recognise(result: IncidentResult, store: str) -> Known | None:
@@ -67,16 +71,17 @@ def recognise(result: IncidentResult, store: str) -> Known | None:
     return next((k for k in known(store) if k.kind == first.kind and k.where == first.where and low <= k.onset <= high), None)
 
 
-def remember(result: IncidentResult, *, store: str | None = None, fixed_at: datetime | None = None) -> Known | None:
+def remember(result: IncidentResult, *, store: str | None = None, fixed_at: Any = None) -> Known | None:
     """Keep an incident in its store, or bring what is kept up to date; None for a result that is none.
 
-    ``store`` defaults to the one that the result was computed from. Raises UsageError where neither names one.
+    ``store`` defaults to the one that the result was computed from; ``fixed_at`` is a time or ISO text. Raises UsageError where neither names one.
     """
     where = store or result.provenance.get("store")
     if not where:
         raise UsageError("remember: the result names no store; give store=, the folder or address it came from")
     if result.verdict != "incident" or result.onset is None or not result.causes:
         return None
+    fixed_at = parse_since(str(fixed_at)) if fixed_at and not isinstance(fixed_at, datetime) else fixed_at
     now, before = datetime.now(UTC), recognise(result, where)
     first = result.causes[0]
     one = Known(

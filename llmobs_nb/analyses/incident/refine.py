@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...stats.likelihood import binomial_fit
 from ..reductions import rows
 from .axes import CODED, DERIVED
 from .cube import Counter, Cube, Label
@@ -29,7 +30,7 @@ def best_slice(counter: Counter, cube: Cube, metric: int, day: int, end: int | N
     cost = np.array([penalty(counter, label) for label in cube.labels])
     score = _score(parts, total, rate, variance, sign) - cost - IMPURE * _without_metric(counter, cube, metric)
     score[list(cube.exposures)] = -np.inf
-    whole = float(_gain(total[..., None], rate, variance)[0])
+    whole = float(_gain(total[..., None], rate, variance)[0]) / 2
     out: list[tuple[float, Label]] = []
     out += [(float(score[c]), cube.labels[c]) for c in np.argsort(-score)[: 3 * TRIED] if np.isfinite(score[c])]
     if _everywhere(counter, cube, metric) or not out:
@@ -69,25 +70,30 @@ def _score(parts: np.ndarray, total: np.ndarray, rate: bool, variance: float, si
     """Gain of a change inside less that of one outside; minus infinity where it moved the other way or nobody is on one side."""
     rest = total[:, :, None] - parts
     gain = _gain(parts, rate, variance) - np.where(rest[:, 0].min(axis=0) > 5, _gain(rest, rate, variance), 0.0)
+    gain = (gain + _apart(parts, rest, total, rate, variance)) / 2
     n, s = parts[:, 0], parts[:, 1]
     mean = np.divide(s, n, out=np.zeros_like(s), where=n > 0)
     wrong = (np.sign(mean[1] - mean[0]) != sign) & (sign != 0)
     return np.where(wrong | (n.min(axis=0) < 5), -np.inf, gain)
 
 
+def _apart(parts: np.ndarray, rest: np.ndarray, total: np.ndarray, rate: bool, variance: float) -> np.ndarray:
+    """How much clearer a slice stands out from the rest after the onset than before it.
+
+    Where next to nothing happened before (errors, truncation), two levels in time gain as much in all traffic as in the slice.
+    """
+    before, after = (_gain(np.stack([parts[k], rest[k]]), rate, variance) for k in (0, 1))
+    return after - before * total[1, 0] / max(total[0, 0], 1.0)
+
+
 def _gain(parts: np.ndarray, rate: bool, variance: float) -> np.ndarray:
     """Log likelihood gained by two levels instead of one."""
     n, s = parts[:, 0], parts[:, 1]
     if rate:
-        return _fit(s[0], n[0]) + _fit(s[1], n[1]) - _fit(s.sum(axis=0), n.sum(axis=0))
+        return binomial_fit(s[0], n[0]) + binomial_fit(s[1], n[1]) - binomial_fit(s.sum(axis=0), n.sum(axis=0))
     mean = np.divide(s, n, out=np.zeros_like(s), where=n > 0)
     weight = np.divide(n[0] * n[1], n.sum(axis=0), out=np.zeros_like(mean[0]), where=n.sum(axis=0) > 0)
     return weight * (mean[1] - mean[0]) ** 2 / (2 * variance)
-
-
-def _fit(k, n) -> np.ndarray:
-    p = np.clip(np.divide(k, n, out=np.zeros_like(k), where=n > 0), 1e-9, 1 - 1e-9)
-    return k * np.log(p) + (n - k) * np.log1p(-p)
 
 
 def _narrower(counter: Counter, metric: int, day: int, end: int | None, total, out, rate, variance, sign):

@@ -10,6 +10,7 @@ from datetime import datetime
 
 import numpy as np
 
+from ...stats.likelihood import binomial_fit
 from ..reductions import rows
 from .axes import CODED, DERIVED, DOCUMENTS
 from .cube import Counter, Cube, Label
@@ -49,7 +50,6 @@ class Suspect:
     presence: float = 1.0
     wording: Wording | None = None
     version: tuple[str, str] | None = None
-    before: str | None = None
     details: dict = field(default_factory=dict)
 
 
@@ -146,17 +146,10 @@ def _ceased(counter: Counter, cube: Cube, metric: int) -> int:
     for c in np.argsort(-cube.sums[1, metric].sum(axis=1))[:200]:
         n, k = cube.sums[0, metric, c].cumsum(), cube.sums[1, metric, c].cumsum()
         after_n, after_k = n[-1] - n[:-1], k[-1] - k[:-1]
-        gain = _fit(k[:-1], n[:-1]) + _fit(after_k, after_n) - _fit(k[-1], n[-1])
+        gain = binomial_fit(k[:-1], n[:-1]) + binomial_fit(after_k, after_n) - binomial_fit(k[-1], n[-1])
         d = int(gain.argmax())
         best = max(best, (float(gain[d]), d + 1))
     return best[1]
-
-
-def _fit(k, n):
-    """Largest log likelihood of k of n."""
-    k, n = np.asarray(k, float), np.asarray(n, float)
-    p = np.clip(np.divide(k, n, out=np.zeros_like(k), where=n > 0), 1e-9, 1 - 1e-9)
-    return k * np.log(p) + (n - k) * np.log1p(-p)
 
 
 def _presence_of(counter: Counter, cube: Cube, cell: int):
@@ -201,7 +194,7 @@ def penalty(counter: Counter, label: Label) -> float:
 
 
 def _gain(n, k, total):
-    return _fit(k, n) + _fit(total[1] - k, total[0] - n) - _fit(total[1], total[0])
+    return binomial_fit(k, n) + binomial_fit(total[1] - k, total[0] - n) - binomial_fit(total[1], total[0])
 
 
 def _narrower(counter: Counter, best, flag: str, day: int, total, exposure):

@@ -224,9 +224,11 @@ def fingerprints(room: Room, metric: int, z: float, tests: dict) -> dict[str, fl
     for name, _, _, follow in FINGERPRINTS:
         if name in found:
             for other in follow:
-                if other in found and (other != "error_rate" or found[other][0] < found[name][0]):
-                    if found[other][0] < 3 * found[name][0]:
-                        found.pop(other)
+                if other not in found:
+                    continue
+                theirs, own = found[other][0], found[name][0]
+                if theirs < (own if other == "error_rate" else 3 * own):
+                    found.pop(other)
     out: dict[str, float] = {}
     for value, kind in found.values():
         out[kind] = max(out.get(kind, 0.0), value)

@@ -25,7 +25,9 @@ _NO_SLICE = {
     "kind", "name", "status", "error_class", "finish_reason", "system_prompt_hash", "tool_name", "response_cached", "source",
     "retries", "attempt", "turn",
 }  # fmt: skip
-NOT_PRODUCTION = re.compile(r"stag|dev|test|sandbox|preprod|pre-prod|qa|uat|canary-env|^ci$|local", re.IGNORECASE)
+NOT_PRODUCTION = re.compile(
+    r"(^|[^a-z])(stag(e|ing)?|dev(el(opment)?)?|test(ing)?|sandbox|pre-?prod(uction)?|qa|uat|ci|local(host)?)([^a-z]|$)", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)

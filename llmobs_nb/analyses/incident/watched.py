@@ -64,7 +64,7 @@ WATCHED = (
     Metric("tokens_in", "Input tokens", _of_calls("tokens_in"), "log", "tokens", "", 0.15),
     Metric("output_chars", "Length of answers", f"coalesce({_of_root('output_chars')}, max(CASE WHEN {_LLM} THEN output_chars END))",
            "log", "characters", "", 0.15),
-    Metric("spans_per_trace", "Spans per trace", "CAST(count(*) AS DOUBLE)", "log", "spans", "down", 0.15),
+    Metric("spans_per_trace", "Spans per trace", "CAST(count(*) AS DOUBLE)", "log", "spans", "down", 0.4),
     Metric("repeated_tool_rate", "Rate of traces that call a tool again and again",
            "max(CASE WHEN kind = 'tool' THEN 0e0 END) + CASE WHEN sum(CASE WHEN kind = 'tool' THEN 1 ELSE 0 END) "
            "- count(DISTINCT CASE WHEN kind = 'tool' THEN coalesce(input_hash, span_id) END) >= 3 THEN 1e0 ELSE 0e0 END",

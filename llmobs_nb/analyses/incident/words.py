@@ -59,9 +59,12 @@ def nothing(verdict: str, plan: Plan, metric: Metric | None, detectable: float |
     if verdict == "no_change":
         return f"Nothing happened, {window}: no watched metric can have moved beyond its margin ({len(others)} of {len(others)} inside)."
     opened = sum(o["verdict"] == "open" for o in others)
-    seen = (
-        f"; {terminal(metric.label, 80)} would have had to move by {detectable:.3g} to be seen" if detectable is not None else ""
-    )
+    seen = ""
+    if detectable is not None:
+        seen = f"; {terminal(metric.label, 80)} would have had to move by {detectable:.3g} to be seen"
+    if detectable is not None and detectable > metric.margin > 0:
+        times = math.ceil((detectable / metric.margin) ** 2)
+        seen += f", and about {times:,} times the values would be needed to see {metric.margin:.3g}"
     return (
         f"No incident found, {window}, but {opened} of {len(others)} metrics could have moved beyond their margins unseen{seen}."
     )

@@ -89,11 +89,9 @@ def _array(series) -> pa.Array | pa.ChunkedArray:
 def _text(value) -> str | None:
     if isinstance(value, str):
         return value
-    if value is None or value != value:
-        return None
     if isinstance(value, (dict, list, tuple, set)) or hasattr(value, "tolist"):
         return orjson.dumps(list(value) if isinstance(value, set) else value, default=str, option=_JSON).decode()
-    return str(value)
+    return None if value is None or value != value else str(value)
 
 
 def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
