@@ -81,7 +81,9 @@ def _series(obs, plan: tr.Plan, incident: IncidentResult) -> np.ndarray:
     names = {d.name: f"d{i}" for i, d in enumerate(plan.dimensions)}
     lost = [k for k in _lasting(incident) if k not in names]
     if lost:
-        raise UsageError(f"did_it_work: {', '.join(lost)} of the incident's slice is no dimension of the store; choose from: {', '.join(names)}")
+        raise UsageError(
+            f"did_it_work: {', '.join(lost)} of the incident's slice is no dimension of the store; choose from: {', '.join(names)}"
+        )
     condition = " AND ".join(f"{names[k]} = {literal(str(v))}" for k, v in _lasting(incident).items()) or "true"
     value, out = value_sql(plan, place), np.zeros((3, plan.days))
     with obs.kept(tr.RAW, tr.raw_sql(obs, plan)):

@@ -59,7 +59,9 @@ def known(store: str) -> tuple[Known, ...]:
     try:
         return tuple(sorted((_read(one) for one in told), key=lambda k: k.onset, reverse=True))
     except (TypeError, ValueError, AttributeError):
-        raise StoreError(f"store {store!r}: what it remembers of incidents cannot be read; remove {KEY!r} from its head file") from None
+        raise StoreError(
+            f"store {store!r}: what it remembers of incidents cannot be read; remove {KEY!r} from its head file"
+        ) from None
 
 
 def recognise(result: IncidentResult, store: str) -> Known | None:

@@ -26,7 +26,8 @@ _NO_SLICE = {
     "retries", "attempt", "turn",
 }  # fmt: skip
 NOT_PRODUCTION = re.compile(
-    r"(^|[^a-z])(stag(e|ing)?|dev(el(opment)?)?|test(ing)?|sandbox|pre-?prod(uction)?|qa|uat|ci|local(host)?)([^a-z]|$)", re.IGNORECASE
+    r"(^|[^a-z])(stag(e|ing)?|dev(el(opment)?)?|test(ing)?|sandbox|pre-?prod(uction)?|qa|uat|ci|local(host)?)([^a-z]|$)",
+    re.IGNORECASE,
 )
 
 
