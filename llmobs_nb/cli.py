@@ -106,6 +106,9 @@ def _parser() -> argparse.ArgumentParser:
     incident = _command(commands, "incident", _incident, "what moved, when, where and why; or that nothing moved")
     incident.add_argument("--metric", default="auto", metavar="NAME", help="the metric to look at (default auto: all of them)")
     incident.add_argument("--onset", metavar="TIME", help="since when, where you know it: an ISO date or time")
+    incident.add_argument("--before", metavar="FROM/TO", help="a baseline to compare with, such as 2026-09-21/2026-10-04")
+    incident.add_argument("--after", metavar="FROM/TO", help="the window to compare with the baseline")
+    incident.add_argument("--remember", action="store_true", help="keep what was found in the store: later answers know it again")
     incident.add_argument("--json", action="store_true", help="the Result as one JSON document")
     weekly = _command(commands, "weekly", _weekly, "this week against last week")
     weekly.add_argument("--week", metavar="WEEK", help="ISO week such as 2026-W46, or a date in it")
@@ -243,10 +246,13 @@ def _json(value) -> str:
 
 
 def _incident(args) -> int:
-    from .analyses.incident import incident
+    from .analyses.incident import incident, remember
     from .views.incident_words import summary
 
-    result = incident(_observations(args), metric=args.metric, onset=args.onset, tz=args.tz)
+    asked = {name: getattr(args, name) for name in ("metric", "onset", "before", "after", "tz")}
+    result = incident(_observations(args), **asked)
+    if args.remember:
+        remember(result)
     print(_json(result.json()) if args.json else summary(result))
     return 0
 

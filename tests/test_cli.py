@@ -197,7 +197,7 @@ def test_incident_tells_verdict_levels_onset_causes_and_traces(capsys, lines, tm
     asked = incident_of(fx.incident())
     code, out, err = run(capsys, "incident", "--store", tmp_path / "s", "--metric", "m", "--onset", "2026-10-26")
     assert (code, err) == (0, "")
-    assert asked == [{"metric": "m", "onset": "2026-10-26", "tz": "UTC"}]
+    assert asked == [{"metric": "m", "onset": "2026-10-26", "before": None, "after": None, "tz": "UTC"}]
     for told in (
         fx.incident().headline,
         "0.79 (0.77 to 0.81, n 620) before",

@@ -261,13 +261,16 @@ def test_the_cells_of_the_notebook_run_and_ask_what_the_parameters_say(monkeypat
     import llmobs_nb as lm
     from llmobs_nb.reports import templates
 
-    asked = []
+    asked, kept = [], []
     monkeypatch.setattr(lm, "open", lambda store: store, raising=False)
+    monkeypatch.setattr(lm, "remember", kept.append, raising=False)
     monkeypatch.setattr(lm, "incident", lambda obs, **given: asked.append((obs, given)) or fx.incident(), raising=False)
     book = templates.read(templates.find("incident_root_cause"))
     room: dict = {}
     for cell in book.cells:
         if cell.cell_type == "code":
             exec(cell.source, room)
-    assert asked == [(".llmobs", {"metric": "auto", "onset": None, "tz": "UTC", "where": {}})]
+    given = {"metric": "auto", "onset": None, "before": "", "after": "", "tz": "UTC", "where": {}}
+    assert asked == [(".llmobs", given)]
+    assert kept == [room["result"]]
     assert room["explorer"].kwargs()["metric"] == "score:helpfulness:judge"

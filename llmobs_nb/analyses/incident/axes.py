@@ -28,6 +28,8 @@ TURN = "turn_band"
 DOCUMENTS = "documents"
 LENGTH, THUMBS = "length_band", "user_said"
 DERIVED = (TURN, DOCUMENTS, LENGTH, THUMBS)
+# Names that go with a product dimension, or that only say what was new in one: told last, and in no pair.
+TECHNICAL = {"model_params", "retrieval_index_version", "prompt_name", "prompt_version", "model"}
 # Versions of something: what carries one after the other, and within what.
 VERSIONS = {
     "prompt_version": ("prompt_name", "feature"), "model": ("model_requested", "feature"),

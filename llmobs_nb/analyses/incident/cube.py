@@ -9,7 +9,7 @@ from itertools import combinations
 import numpy as np
 
 from ...stats.cells import Cells
-from .axes import CODED, DERIVED, VERSIONS, Axis
+from .axes import CODED, DERIVED, TECHNICAL, VERSIONS, Axis
 from .traces import Plan
 
 LEAST = 40
@@ -144,7 +144,8 @@ def build(counter: Counter, skew: dict[int, float]) -> Cube:
         labels, np.concatenate(parts, axis=2) if parts else np.zeros((3, len(plan.metrics), 0, plan.days)), total, np.zeros(0)
     )
     extra_labels, extra_parts = [], []
-    for (a, b), got in counter.pairs(list(combinations(still, 2))):
+    plain = [k for k in still if axes[k].name not in TECHNICAL]
+    for (a, b), got in counter.pairs(list(combinations(plain, 2))):
         count, size = _rows(counter, got), len(axes[b].values)
         first, second = np.divmod(np.arange(len(count)), size)
         narrow = (count < SAME * single[a][first]) & (count < SAME * single[b][second])

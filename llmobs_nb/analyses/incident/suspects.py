@@ -12,14 +12,13 @@ import numpy as np
 
 from ...stats.likelihood import binomial_fit
 from ..reductions import rows
-from .axes import CODED, DERIVED, DOCUMENTS
+from .axes import CODED, DERIVED, DOCUMENTS, TECHNICAL
 from .cube import Counter, Cube, Label
 from .wording import Wording
 
 SAME = 0.7
 CLOSE = 0.8
 ORDER_PENALTY = 4.0
-TECHNICAL = {"model_params", "retrieval_index_version", "prompt_name", "prompt_version", "model"}
 FULL = 0.92
 TRIED = 3
 KINDS = {
