@@ -9,7 +9,16 @@ import pytest
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 # Files of minutes begin first, so that no worker is left alone with one of them.
-LONG = ("test_store_kill", "test_incident", "test_views_incident", "test_ingest_properties", "test_ingest_damage", "test_pull", "test_store", "test_reports")
+LONG = (
+    "test_store_kill",
+    "test_incident",
+    "test_views_incident",
+    "test_ingest_properties",
+    "test_ingest_damage",
+    "test_pull",
+    "test_store",
+    "test_reports",
+)
 
 
 def pytest_collection_modifyitems(items):
