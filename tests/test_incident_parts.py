@@ -33,7 +33,7 @@ def raw(root, **windows):
     """One row per trace as the analysis sees it, with the names of metrics and dimensions instead of places."""
     obs = lm.open(root, threads=1)
     plan = tr.make_plan(obs, **windows)
-    frame = obs.sql(tr.raw_sql(obs, plan)).set_index("trace_id")
+    frame = obs.sql(tr.raw_sql(plan)).set_index("trace_id")
     named = {f"m{i}": m.name for i, m in enumerate(plan.metrics)} | {
         f"d{i}": f"by {d.name}" for i, d in enumerate(plan.dimensions)
     }

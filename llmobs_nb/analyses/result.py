@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import date, datetime
+from datetime import UTC, date, datetime
+from importlib import metadata
 from typing import Any, Literal
 
 from ..stats.estimate import Estimate, finite
 from ..windows import Window
 
-__all__ = ["Estimate", "Finding", "Result", "claim", "plain"]
+__all__ = ["Estimate", "Finding", "Result", "claim", "plain", "provenance"]
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,18 @@ class Result:
         if len(self.findings) > 4:
             lines.append(f"  and {len(self.findings) - 4} more findings")
         return "\n".join(line if len(line) <= 240 else line[:237] + "..." for line in lines)
+
+
+def provenance(obs, window: dict, began: float) -> dict[str, Any]:
+    """What a result was computed from: store and versions, window, package, when, and the seconds since ``began`` (perf_counter)."""
+    try:
+        version = metadata.version("llmobs_nb")
+    except metadata.PackageNotFoundError:
+        version = "unknown"
+    seconds = round(time.perf_counter() - began, 3)
+    at = datetime.now(UTC).isoformat(timespec="seconds")
+    store = {"store": getattr(obs, "store", None), "versions": getattr(obs, "versions", None)}
+    return {**store, "window": window, "package": f"llmobs_nb {version}", "computed_at": at, "seconds": seconds}
 
 
 def claim(id: str, text: str, estimate: Estimate, *, unit: str, how: str, traces=()) -> dict:

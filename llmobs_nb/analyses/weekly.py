@@ -6,8 +6,7 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
-from importlib import metadata
+from datetime import date, datetime, timedelta
 from itertools import chain, zip_longest
 
 import pandas as pd
@@ -23,7 +22,7 @@ from . import reductions as sql
 from .kpis import KPIS, Kpi, score_kpi
 from .levels import Review, ask_quantiles, bounded, judge, review_quantile, review_ratio, review_volume
 from .plan import Activity, Plan, keep_covered, plan_weeks
-from .result import Finding, Result, plain
+from .result import Finding, Result, plain, provenance
 
 READING = 20
 COLUMNS = {
@@ -93,9 +92,9 @@ def weekly(obs, *, week=None, against=None, tz: str = "UTC", where: Mapping | No
         text = "The store holds no spans of the product and no scores: there is nothing to review."
         empty = (Finding("warning", text, 0),)
         return WeeklyResult(name="weekly", headline=text, parameters=asked, findings=empty, week=window, against=earlier,
-                            provenance=_provenance(obs, window, began))  # fmt: skip
+                            provenance=provenance(obs, window.json(), began))  # fmt: skip
     result = _compute(obs, plan_weeks(window, earlier, tz=tz), first, last, asked, findings)
-    result.provenance.update(_provenance(obs, window, began))
+    result.provenance.update(provenance(obs, window.json(), began))
     return result
 
 
@@ -292,17 +291,6 @@ def _coverage(plan: Plan, daily: Mapping[int, Mapping]) -> list[Finding]:
     names = ", ".join(f"{date.fromisoformat(plan.days[plan.this[k]].label):%a}" for k in plan.kept)
     text = f"one of the two weeks is incomplete: {this} and {last} are compared on {names} only"
     return [Finding("warning", text, len(plan.kept))]
-
-
-def _provenance(obs, window: Window, began: float) -> dict:
-    try:
-        version = metadata.version("llmobs_nb")
-    except metadata.PackageNotFoundError:
-        version = "unknown"
-    seconds = round(time.perf_counter() - began, 3)
-    at = datetime.now(UTC).isoformat(timespec="seconds")
-    store = {"store": getattr(obs, "store", None), "versions": getattr(obs, "versions", None)}
-    return {**store, "window": window.json(), "package": f"llmobs_nb {version}", "computed_at": at, "seconds": seconds}
 
 
 def _frame(name: str, rows: list[dict]) -> pd.DataFrame:

@@ -43,9 +43,8 @@ def _of_suspect(room: Room, theory: Theory) -> tuple[Onset, datetime | None]:
     """
     s, plan = theory.suspect, room.plan
     shape, spread = "step", max(timedelta(hours=6), GAPS * _gap(room, theory))
-    metric = _flag_metric(room, theory)
-    if metric is not None:
-        n, k = theory.sums[0, metric, s.day :], theory.sums[1, metric, s.day :]
+    if s.flag is not None:
+        n, k = theory.sums[:2, s.flag, s.day :]
         share = np.divide(k, n, out=np.zeros_like(k), where=n > 0)
         full = share[n > 0]
         if len(full) >= 6 and full[1:4].mean() < 0.6 * max(full[-max(3, len(full) // 3) :].mean(), 1e-9):
@@ -59,26 +58,10 @@ def _of_suspect(room: Room, theory: Theory) -> tuple[Onset, datetime | None]:
 def _gap(room: Room, theory: Theory) -> timedelta:
     """The usual time between two of the first traces that have it."""
     s = theory.suspect
-    flag = s.details.get("metric")
-    marked = where_sql(theory.label) + (f" AND m{flag} = 1" if flag is not None else "")
+    marked = where_sql(theory.label) + (f" AND m{s.flag} = 1" if s.flag is not None else "")
     sql = f"SELECT started FROM {CODED} WHERE {marked} AND started >= TIMESTAMPTZ {literal(s.at.isoformat())} ORDER BY started LIMIT 6"
     found = rows(room.counter.obs, sql)
     return (found[-1]["started"] - s.at) / (len(found) - 1) if len(found) > 1 else timedelta(days=1)
-
-
-def _flag_metric(room: Room, theory: Theory) -> int | None:
-    wording = theory.suspect.wording
-    if wording is None or theory.suspect.version is not None:
-        return None
-    texts = [i for i, m in enumerate(room.plan.metrics) if m.name.startswith("text:")]
-    return next(
-        (
-            i
-            for i in texts
-            if room.plan.metrics[i].name.startswith(f"text:{wording.kind}:") and theory.suspect.details.get("metric") == i
-        ),
-        None,
-    )
 
 
 def _of_lead(room: Room, theory: Theory) -> tuple[Onset, datetime | None]:
@@ -111,7 +94,7 @@ def _by_hour(room: Room, theory: Theory, start: int, low: int, high: int, end: i
     plan = room.plan
     first, last = max(low - 1, 0), min(max(high, start) + 2, plan.days)
     inside = (start, end if end is not None else plan.days)
-    n, s, _ = _hours(room, theory, first, last)
+    n, s = _hours(room, theory, first, last)
     before, after, spread = _levels(room, theory, inside)
     if not spread or before == after:
         return Onset(plan.at(start), plan.at(low), plan.at(high + 1), "burst" if end else "step"), _end(plan, end)
@@ -136,7 +119,7 @@ def _end(plan, end: int | None) -> datetime | None:
 def _end_hour(room: Room, theory: Theory, begin: int, end: int, before: float, after: float, spread: float) -> datetime:
     """The likeliest hour in which it was over, later than the hour ``begin`` in which it began."""
     first, last = max(end - 2, begin // 24), min(max(end, begin // 24) + 1, room.plan.days)
-    n, s, _ = _hours(room, theory, first, last)
+    n, s = _hours(room, theory, first, last)
     began = max(begin - 24 * first, 0)
     sofar = np.cumsum(np.append(_gain(n, s, before, after, spread)[began:], 0.0))
     return room.plan.at(first + (began + 1 + int(sofar.argmax())) / 24)
@@ -167,13 +150,13 @@ def _levels(room: Room, theory: Theory, inside: tuple[int, int]) -> tuple[float,
     return float(before), float(after), float(max(variance, 1e-12))
 
 
-def _hours(room: Room, theory: Theory, first: int, last: int):
-    """Counts, sums, sums of squares of the metric per hour of some days."""
+def _hours(room: Room, theory: Theory, first: int, last: int) -> np.ndarray:
+    """Counts and sums of the metric per hour of some days (2 × hours)."""
     i = theory.metric
-    out = np.zeros((3, (last - first) * 24))
-    sql = f"""SELECT hour - {first * 24} AS h, count(m{i}) AS n, sum(m{i}) AS s, sum(m{i} * m{i}) AS q FROM {CODED}
+    out = np.zeros((2, (last - first) * 24))
+    sql = f"""SELECT hour - {first * 24} AS h, count(m{i}) AS n, sum(m{i}) AS s FROM {CODED}
         WHERE {where_sql(theory.label)} AND day >= {first} AND day < {last} GROUP BY 1"""
     for r in rows(room.counter.obs, sql):
         if r["n"]:
-            out[:, int(r["h"])] = r["n"], r["s"], r["q"]
+            out[:, int(r["h"])] = r["n"], r["s"]
     return out

@@ -31,7 +31,7 @@ def _marked(room: Room, theory: Theory) -> list[str]:
     """Orders that put traces with the passage or the version first."""
     if theory.suspect is None:
         return []
-    out, flag = [], theory.suspect.details.get("metric")
+    out, flag = [], theory.suspect.flag
     if flag is not None:
         out.append(f"coalesce(m{flag}, 0) DESC")
     if theory.suspect.version is not None:

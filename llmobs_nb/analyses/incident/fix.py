@@ -86,7 +86,7 @@ def _series(obs, plan: tr.Plan, incident: IncidentResult) -> np.ndarray:
         )
     condition = " AND ".join(f"{names[k]} = {literal(str(v))}" for k, v in _lasting(incident).items()) or "true"
     value, out = value_sql(plan, place), np.zeros((3, plan.days))
-    with obs.kept(tr.RAW, tr.raw_sql(obs, plan)):
+    with obs.kept(tr.RAW, tr.raw_sql(plan)):
         sql = f"""SELECT hour // 24 AS day, count(v) AS n, sum(v) AS s, sum(v * v) AS q
             FROM (SELECT hour, {value} AS v FROM {tr.RAW} WHERE {condition}) GROUP BY 1"""
         for r in rows(obs, sql):

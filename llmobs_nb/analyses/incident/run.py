@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from importlib import metadata
 from typing import Any
 
 from threadpoolctl import threadpool_limits
 
 from ...errors import UsageError, choose
 from ...windows import parse_since
-from ..result import Finding
+from ..result import Finding, provenance
 from . import axes as ax
 from . import traces as tr
 from . import wording as wo
@@ -67,7 +66,11 @@ def incident(
         result = replace(result, headline=f"{result.headline} Known: {seen.words}.", known=seen.words)
     seconds = time.perf_counter() - began
     return replace(
-        result, parameters=asked, provenance=_provenance(obs, plan, seconds), findings=_findings(plan), seconds=seconds
+        result,
+        parameters=asked,
+        provenance=provenance(obs, {"start": plan.start.isoformat(), "end": plan.end.isoformat()}, began),
+        findings=_findings(plan),
+        seconds=seconds,
     )
 
 
@@ -106,7 +109,7 @@ def _narrowed(plan: tr.Plan, metric: str, onset: Any, tz: str) -> tr.Plan:
 
 def _room(obs, plan: tr.Plan, kept: ExitStack) -> Room:
     """Everything that the answer is made of, computed once."""
-    kept.enter_context(obs.kept(tr.RAW, tr.raw_sql(obs, plan)))
+    kept.enter_context(obs.kept(tr.RAW, tr.raw_sql(plan)))
     wordings = wo.find_wordings(obs)
     first = len(plan.metrics)
     plan = replace(plan, metrics=plan.metrics + wo.metrics(wordings))
@@ -136,14 +139,3 @@ def _findings(plan: tr.Plan) -> tuple[Finding, ...]:
             )
         )
     return tuple(out)
-
-
-def _provenance(obs, plan: tr.Plan, seconds: float) -> dict:
-    try:
-        version = metadata.version("llmobs_nb")
-    except metadata.PackageNotFoundError:
-        version = "unknown"
-    window = {"start": plan.start.isoformat(), "end": plan.end.isoformat()}
-    at = datetime.now(UTC).isoformat(timespec="seconds")
-    return {"store": obs.store, "versions": obs.versions, "window": window, "package": f"llmobs_nb {version}", "computed_at": at,
-            "seconds": round(seconds, 3)}  # fmt: skip

@@ -5,7 +5,7 @@ A suspect needs no search: it says since when and for whom. Whether anything bec
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
@@ -37,7 +37,8 @@ OF_WORDING = {
 class Suspect:
     """A change of some kind: for whom (``label``, codes by axis), since when, and the sums of all metrics there (3 × M × T).
 
-    ``presence`` is the share of the slice's traces that have it from then on. ``wording`` or ``exposure`` say what it is.
+    ``presence`` is the share of the slice's traces that have it from then on. ``wording`` or ``version`` say what it
+    is, ``flag`` is the metric that is 1 for the traces with the passage.
     """
 
     kind: str
@@ -49,7 +50,7 @@ class Suspect:
     presence: float = 1.0
     wording: Wording | None = None
     version: tuple[str, str] | None = None
-    details: dict = field(default_factory=dict)
+    flag: int | None = None
 
 
 def find_suspects(counter: Counter, cube: Cube, wordings: tuple[Wording, ...]) -> list[Suspect]:
@@ -136,7 +137,7 @@ def _of_wording(counter: Counter, cube: Cube, wording: Wording, metric: int) -> 
     last = int(row["last"]) if row["last"] is not None else day
     end = last + 1 if last < counter.plan.days - 3 and wording.kind != "prompt_gone" else None
     at = row["a"] or wording.seen
-    return Suspect(OF_WORDING[wording.kind], label, sums, day, at, end, presence, wording, details={"metric": metric})
+    return Suspect(OF_WORDING[wording.kind], label, sums, day, at, end, presence, wording, flag=metric)
 
 
 def _ceased(counter: Counter, cube: Cube, metric: int) -> int:

@@ -127,15 +127,13 @@ def _scores(obs, start: datetime) -> tuple[Metric, ...]:
 
 def _dimensions(obs) -> tuple[tuple[Dimension, ...], tuple[str, ...]]:
     frame = obs.dimensions().sort_values("kind", kind="stable")  # a column goes before a key of the same name
-    out, extra = [], obs._snapshot.extra.get("spans", {})
+    out = []
     for row in frame.itertuples():
         if row.name in _NO_SLICE or row.kind == "tag":
             continue
         if row.kind == "metadata":
             out.append(Dimension(row.name, f"max(metadata[{literal(row.name)}])"))
-        elif row.name in OF_CALLS:
-            continue
-        elif row.name in SPANS or row.name in extra:
+        elif row.name not in OF_CALLS:
             out.append(Dimension(row.name, f"max(CAST({quote(row.name)} AS VARCHAR))"))
     named = {d.name for d in out}
     copies = {key for column, keys in FROM_METADATA.items() if column in named for key in keys} - {*SPANS.names}
@@ -148,8 +146,8 @@ def _dimensions(obs) -> tuple[tuple[Dimension, ...], tuple[str, ...]]:
     return (*out, *calls), other if len(other) < len(environments) else ()
 
 
-def raw_sql(obs, plan: Plan) -> str:
-    """One row per trace: identity, started, hour since the start, session, d0 …, m0 …, and where its texts are."""
+def raw_sql(plan: Plan) -> str:
+    """One row per trace: identity, started, hour since the start, d0 …, m0 …, and where its texts are."""
     since, until = _at(plan.start), _at(plan.end)
     dims = ", ".join(f"{d.sql} AS d{i}" for i, d in enumerate(plan.dimensions))
     scores = [(i, m) for i, m in enumerate(plan.metrics) if m.name.startswith("score:")]
@@ -158,11 +156,10 @@ def raw_sql(obs, plan: Plan) -> str:
     left_out = f" WHERE environment IS NULL OR environment NOT IN ({', '.join(map(literal, plan.environments))})"
     start_us = int(plan.start.timestamp() * 1e6)
     inside = " OR ".join(f"(start_time >= {_at(lo)} AND start_time < {_at(hi)})" for lo, hi in plan.windows) or "true"
-    traces = f"""SELECT source, project, trace_id, min(start_time) AS started, max(session_id) AS session_id, max(turn) AS turn,
+    traces = f"""SELECT source, project, trace_id, min(start_time) AS started, max(turn) AS turn,
         max(environment) AS environment, {dims}, {metrics},
-        arg_max(span_id, start_time) FILTER (WHERE kind = 'llm') AS call_id, arg_min(span_id, start_time) AS first_id,
-        max(CASE WHEN kind = 'retriever' THEN len(retrieval_ids) END) AS documents,
-        max(CASE WHEN kind IN ('llm', 'tool', 'chain', 'agent') AND status = 'error' THEN coalesce(error_class, 'other') END) AS error_class
+        arg_max(span_id, start_time) FILTER (WHERE kind = 'llm') AS call_id,
+        max(CASE WHEN kind = 'retriever' THEN len(retrieval_ids) END) AS documents
       FROM spans WHERE purpose IS NULL AND start_time >= {since} AND start_time < {until}
         AND day >= DATE {literal(str(plan.start.date()))} - 1 AND ({inside}) GROUP BY source, project, trace_id"""
     scored = f""", scored AS (SELECT source, project, trace_id, {judged} FROM scores WHERE value IS NOT NULL
@@ -177,5 +174,5 @@ def _at(at: datetime) -> str:
 
 
 def _of(metric: Metric) -> str:
-    _, name, rater = metric.name.split(":", 1)[0], *metric.name[6:].rsplit(":", 1)
+    name, rater = metric.name.removeprefix("score:").rsplit(":", 1)
     return f"WHERE name = {literal(name)} AND coalesce(rater, 'unknown') = {literal(rater)}"
