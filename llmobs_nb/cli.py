@@ -108,6 +108,10 @@ def _parser() -> argparse.ArgumentParser:
     incident.add_argument("--onset", metavar="TIME", help="since when, where you know it: an ISO date or time")
     incident.add_argument("--before", metavar="FROM/TO", help="a baseline to compare with, such as 2026-09-21/2026-10-04")
     incident.add_argument("--after", metavar="FROM/TO", help="the window to compare with the baseline")
+    incident.add_argument(
+        "--expected", action="append", metavar="KEY=VALUE",
+        help="what should be live: model, model_requested or prompt_version; KEY=NAME:VALUE for one prompt or feature; several times",
+    )  # fmt: skip
     incident.add_argument("--remember", action="store_true", help="keep what was found in the store: later answers know it again")
     incident.add_argument("--json", action="store_true", help="the Result as one JSON document")
     weekly = _command(commands, "weekly", _weekly, "this week against last week")
@@ -250,7 +254,7 @@ def _incident(args) -> int:
     from .views.incident_words import summary
 
     asked = {name: getattr(args, name) for name in ("metric", "onset", "before", "after", "tz")}
-    result = incident(_observations(args), **asked)
+    result = incident(_observations(args), **asked, expected=", ".join(args.expected or ()))
     if args.remember:
         remember(result)
     print(_json(result.json()) if args.json else summary(result))

@@ -87,10 +87,16 @@ class Observations:
 
         Raises UsageError with the engine's first line when the statement cannot be run.
         """
+        with self._told():
+            return self._con.sql(sql, params=params).to_arrow_table() if params else self._con.sql(sql).to_arrow_table()
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """The engine's refusals as errors of ours."""
         import duckdb
 
         try:
-            return self._con.sql(sql, params=params).to_arrow_table() if params else self._con.sql(sql).to_arrow_table()
+            yield
         except (duckdb.Error, AttributeError) as error:
             raise place_of(self.store).refusal(error) or UsageError(
                 f"query failed: {' '.join(str(error).split())[:300]}; the views are {', '.join(TABLES)}"
@@ -103,8 +109,8 @@ class Observations:
         For an analysis that asks many small questions about the same rows. A name that is taken is replaced; UsageError as
         for ``query``.
         """
-        self.query(f"SELECT count(*) FROM ({sql} LIMIT 0)")
-        self._con.execute(f"CREATE OR REPLACE TEMP TABLE {quote(name)} AS {sql}")
+        with self._told():
+            self._con.execute(f"CREATE OR REPLACE TEMP TABLE {quote(name)} AS {sql}")
         try:
             yield
         finally:

@@ -13,11 +13,15 @@ import pandas as pd
 import pytest
 import sqlglot
 import storekit
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import llmobs_nb as lm
 from llmobs_nb.analyses.incident import axes as ax
 from llmobs_nb.analyses.incident import evidence, overall, refine, suspects, theories, words
 from llmobs_nb.analyses.incident import traces as tr
+from llmobs_nb.analyses.incident.answer import at_hours
+from llmobs_nb.analyses.incident.cube import covering
 from llmobs_nb.analyses.incident.dating import date
 from llmobs_nb.analyses.incident.log import change_log
 from llmobs_nb.analyses.incident.result import Cause, Onset
@@ -26,6 +30,7 @@ from llmobs_nb.errors import UsageError
 from llmobs_nb.stats.estimate import Estimate
 
 NAMES = {m.name for m in WATCHED}
+STAGES = {"llm": "llm", "retrieval": "retriever", "tool": "tool"}
 TOLD = {"source": "test", "project": "p", "updated_at": kit.MONDAY}
 
 
@@ -108,7 +113,8 @@ def expected_metrics(spans: pd.DataFrame) -> pd.DataFrame:
     out = {
         "error_rate": asked.groupby("trace_id")["status"].agg(lambda s: float((s == "error").any())),
         "guardrail_block_rate": guarded.groupby("trace_id")["guardrails"].agg(lambda s: float(s.str.contains('"block').any())),
-        "length_rate": of["finish_reason"].agg(lambda s: float((s == "length").any())),
+        "length_rate": calls.dropna(subset="finish_reason").groupby("trace_id")["finish_reason"].agg(lambda s: float((s == "length").any())),
+        **{f"{stage}_latency_ms": spans[spans["kind"] == kind].groupby("trace_id")["latency_ms"].sum(**total) for stage, kind in STAGES.items()},
         "ttft_ms": of["ttft_ms"].mean(), "latency_ms": root["latency_ms"], "cost_usd": by["cost_usd"].sum(**total),
         "unit_price": plain.groupby("trace_id")["cost_recorded_usd"].sum() / plain.groupby("trace_id")["cost_list_usd"].sum(),
         "cost_per_token": of["cost_usd"].sum(**total) / per, "tokens_in": of["tokens_in"].sum(**total),
@@ -293,6 +299,37 @@ def test_all_traffic_of_the_cube_is_that_of_pandas(room, coded):
         np.testing.assert_allclose(room.cube.total[1, i], values.sum(), atol=1e-6)
 
 
+def test_sums_by_parts_of_a_day_add_up_to_those_of_the_day(room):
+    parts = room.fine.per_day
+    np.testing.assert_allclose(room.hours.total.reshape(3, -1, 28, parts).sum(axis=-1), room.cube.total, atol=1e-9)
+    assert {len(label) for label in room.hours.labels} == {1}
+    assert not room.hours.exposures
+    for c, label in enumerate(room.hours.labels):
+        days = room.hours.sums[:, :, c].reshape(3, -1, 28, parts).sum(axis=-1)
+        np.testing.assert_allclose(days, suspects.sums_of(room.counter, room.cube, label), rtol=1e-5, atol=1e-5)
+
+
+def test_what_is_asked_for_together_is_what_is_asked_for_alone(room):
+    wanted = [(0,), (1,), (0, 1), (1, 3), (2, 4)]
+    got = dict(room.counter.margins(wanted))
+    assert set(got) == set(wanted)
+    for some in wanted:
+        np.testing.assert_allclose(got[some], room.counter.by(some), atol=1e-9)
+
+
+@given(st.lists(st.integers(2, 60), min_size=2, max_size=9), st.integers(4, 4000), st.integers(0, 999))
+@settings(max_examples=60, deadline=None)
+def test_every_tuple_is_in_one_group_and_groups_stay_small(sizes, most, seed):
+    rng = np.random.default_rng(seed)
+    pairs = [(a, b) for a in range(len(sizes)) for b in range(a + 1, len(sizes)) if rng.random() < 0.7]
+    wanted = [*pairs, *((k,) for k in range(len(sizes)))]
+    groups = covering(wanted, sizes, most)
+    assert sorted(t for _, mine in groups for t in mine) == sorted(wanted)
+    for group, mine in groups:
+        assert all(set(group) >= set(t) for t in mine)
+        assert np.prod([sizes[k] for k in group]) <= most or tuple(group) in mine
+
+
 def test_no_slice_is_there_twice_and_each_has_its_rows(room):
     labels = [tuple(sorted(label)) for c, label in enumerate(room.cube.labels) if c not in room.cube.exposures]
     assert len(labels) == len(set(labels))
@@ -403,6 +440,42 @@ def test_a_burst_is_dated_to_the_hours_of_its_begin_and_end(room):
     assert abs(end - kit.moment(9.75)) <= timedelta(hours=3)
     assert onset.low <= kit.moment(9.25) <= onset.high + timedelta(hours=1)
     assert onset.shape == "burst"
+
+
+@pytest.mark.parametrize("hours", [(220, 232), (224, 236)])
+def test_a_burst_of_hours_is_dated_in_its_hours(room, hours):
+    onset, end = date(room, theory_of(room, {"provider": "acme"}, "error_rate", 9, 10, hours=hours))
+    assert abs(onset.time - kit.moment(9.25)) <= timedelta(hours=3)
+    assert abs(end - kit.moment(9.75)) <= timedelta(hours=3)
+    assert onset.low <= kit.moment(9.25) <= onset.high + timedelta(hours=1)
+
+
+def test_the_search_over_hours_finds_the_burst_and_where_it_was(room):
+    found = [t for t in theories.of_leads(room) if t.hours]
+    assert found
+    assert (named(room, found[0].label), found[0].kind) == ({"provider": "acme"}, "provider_errors")
+    assert found[0].hours[0] <= 9 * 24 + 8
+    assert found[0].hours[1] >= 9 * 24 + 16
+
+
+def test_a_burst_is_told_by_the_level_of_its_hours_and_not_of_its_day(room, coded):
+    plain = theory_of(room, {"provider": "acme"}, "error_rate", 9, 10)
+    onset, end = date(room, plain)
+    told = at_hours(room, plain, onset, end)
+    metric = room.names["error_rate"]
+    ((k, code),) = label_of(room, provider="acme")
+    mine = coded[coded[f"c{k}"] == code]
+    size = 24 // room.fine.per_day
+    inside = (mine["hour"] >= told.hours[0] // size * size) & (mine["hour"] < -(-told.hours[1] // size) * size)
+    before, after, _ = told.tests[metric]
+    assert after.value == pytest.approx(mine[f"m{metric}"][inside].mean())
+    assert before.value == pytest.approx(mine[f"m{metric}"][~inside].mean())
+    assert after.value > plain.tests[metric][1].value + 0.1
+
+
+def test_a_step_is_left_in_its_days(room):
+    plain = theory_of(room, {"plan": kit.HOSTILE_VALUE}, "score:help:ful'ness:judge", 16, None)
+    assert at_hours(room, plain, *date(room, plain)) is plain
 
 
 def test_an_end_is_later_than_its_onset_even_where_the_search_was_a_day_off(room):

@@ -281,6 +281,18 @@ def test_a_planted_slice_is_found(shape, start, length, label):
     assert found.p < 1e-3
 
 
+def test_without_steps_only_bursts_are_candidates():
+    w = kit.world(5, rows=4_000)
+    kit.harm(w, ((3, 1),), "burst", 29, 2, 12.0)
+    labels, metrics = kit.cells(w)
+    found = search(metrics, bursts=(1, 2), steps=False, permutations=20)
+    assert (labels[found.best.cell], found.best.onset, found.best.end) == (((3, 1),), 29, 31)
+    tried = np.isfinite(found.scan.score)
+    assert tried.any()
+    assert ((found.scan.stop - found.scan.onset)[tried] <= 2).all()
+    assert found.p < 1e-3
+
+
 @given(st.integers(1, 80), st.sampled_from([1, 5, 7]), st.data())
 @settings(max_examples=40, deadline=None)
 def test_shuffled_weeks_keep_weekdays_and_runs(length, period, data):

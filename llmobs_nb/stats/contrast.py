@@ -235,17 +235,19 @@ class _Columns:
 
 
 class Candidates(NamedTuple):
-    """Steps at ``onsets`` and bursts of ``lengths`` from them on; a burst's squared z counts ``handicap`` less."""
+    """Steps at ``onsets`` (unless told not) and bursts of ``lengths`` from them on; a burst's squared z counts ``handicap`` less."""
 
     onsets: Sequence[int]
     lengths: Sequence[int] = ()
     handicap: float = 0.0
+    steps: bool = True
 
     def walk(self, columns: _Columns, order: np.ndarray | None = None) -> Iterator[tuple]:
         """(start, stop, handicap, z2, sums) of every candidate, all columns at once."""
         bins = len(columns.w)
         order, wanted = np.arange(bins) if order is None else order, set(self.onsets)
-        yield from _steps(columns, order, wanted)
+        if self.steps:
+            yield from _steps(columns, order, wanted)
         for length in self.lengths:
             for candidate in _bursts(columns, order, wanted, length):
                 yield *candidate[:2], self.handicap, *candidate[2:]

@@ -6,7 +6,9 @@ A shingle of words that occurs in k of n texts, all of them after some moment, w
 
 from __future__ import annotations
 
+import math
 import re
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,6 +23,7 @@ SHORTEST = 12  # characters of a probe: anything shorter is found everywhere
 _WORD = re.compile(r"\S+")
 _DIGITS = re.compile(r"\d+")
 _MIX = np.uint64(0x9E3779B97F4A7C15)
+_HIGH, _LOW, _BITS = np.uint64(42), np.uint64(20), np.uint64((1 << 22) - 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,28 +80,51 @@ class _Late:
 
 
 def _shingles(texts: Sequence[str], words: int) -> _Shingles:
-    known: dict[str, int] = {}
-    ids, docs, lines, places, line = [], [], [], [], 0
-    for d, text in enumerate(texts):
-        place = 0
-        for one in _DIGITS.sub("0", text).splitlines():
-            split = one.split()
-            ids += [known.setdefault(w, len(known)) for w in split]
-            docs += [d] * len(split)
-            lines += [line] * len(split)
-            places += range(place, place + len(split))
-            place += len(split)
-            line += 1
+    """All shingles within a line that may be chosen: not those of the first texts, nor those of too few."""
+    ids, doc, line, place = _read(texts)
     length = len(ids) - words + 1
     if length <= 0:
         return _Shingles(*(np.zeros(0, int) for _ in range(3)))
-    id_, doc, line_, place_ = (np.array(x, np.int64) for x in (ids, docs, lines, places))
     mixed = np.zeros(length, np.uint64)
     for k in range(words):
-        mixed = mixed * _MIX + id_[k : k + length].astype(np.uint64) + np.uint64(1)
-    whole = line_[:length] == line_[words - 1 :]
-    code = np.unique(mixed[whole], return_inverse=True)[1]
-    return _Shingles(doc[:length][whole], code, place_[:length][whole])
+        mixed = mixed * _MIX + ids[k : k + length].astype(np.uint64) + np.uint64(1)
+    here = np.flatnonzero(line[:length] == line[words - 1 :])
+    # No number of texts makes a shingle that the first of them have surprising.
+    first = len(texts) * -math.expm1(-SURE / (len(texts) - 1))
+    here = here[~_among(mixed[here], mixed[here][doc[here] <= first])]
+    bucket = (mixed[here] >> _HIGH).astype(np.int64)
+    here = here[np.bincount(bucket, minlength=1)[bucket] >= LEAST]
+    code = np.unique(mixed[here], return_inverse=True)[1]
+    return _Shingles(doc[here], code, place[here])
+
+
+def _read(texts: Sequence[str]) -> tuple[np.ndarray, ...]:
+    """Every word of all texts: which word, in which text, in which line, at which place of its text. A line is read once."""
+    known: defaultdict[str, int] = defaultdict()
+    known.default_factory = known.__len__
+    lines: dict[str, np.ndarray] = {}
+    parts, docs = [np.zeros(0, np.int64)], [0]
+    for d, text in enumerate(texts):
+        for line in text.splitlines():
+            if line not in lines:
+                lines[line] = np.array([known[w] for w in _DIGITS.sub("0", line).split()], np.int64)
+            parts.append(lines[line])
+            docs.append(d)
+    sizes = np.array([len(part) for part in parts])
+    doc = np.repeat(docs, sizes)
+    counts = np.bincount(doc, minlength=len(texts))
+    place = np.arange(len(doc)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return np.concatenate(parts), doc, np.repeat(np.arange(len(parts)), sizes), place
+
+
+def _among(values: np.ndarray, some: np.ndarray) -> np.ndarray:
+    """Which hashes are among some others, by two tables of their bits: wrong for one in millions."""
+    out = np.ones(len(values), bool)
+    for shift in (_HIGH, _LOW):
+        table = np.zeros(1 << 22, bool)
+        table[(some >> shift) & _BITS] = True
+        out &= table[(values >> shift) & _BITS]
+    return out
 
 
 def _late(shingles: _Shingles, texts: int) -> _Late:

@@ -100,15 +100,16 @@ def scan(
     *,
     onsets: Sequence[int] | None = None,
     bursts: Sequence[int] = (),
+    steps: bool = True,
     shocks: Sequence[float] | None = None,
 ) -> Scan:
     """Scan the same cells in several metrics.
 
     ``onsets`` are candidate first bins of a change (default: all but the first and last two bins), ``bursts`` lengths in bins of changes
-    that end; ``shocks`` per metric what :func:`~llmobs_nb.stats.contrast.standardise` calls ``shock`` (default: all infinite,
+    that end, at the same bins; without ``steps`` these alone. ``shocks`` per metric what :func:`~llmobs_nb.stats.contrast.standardise` calls ``shock`` (default: all infinite,
     plain difference in differences). ValueError for metrics whose cells or bins differ.
     """
-    return _Prepared(metrics, onsets, bursts, shocks).scan()
+    return _Prepared(metrics, onsets, bursts, steps, shocks).scan()
 
 
 def search(
@@ -116,6 +117,7 @@ def search(
     *,
     onsets: Sequence[int] | None = None,
     bursts: Sequence[int] = (),
+    steps: bool = True,
     shocks: Sequence[float] | None = None,
     permutations: int = PERMUTATIONS,
     blocks: int = BLOCKS,
@@ -129,7 +131,7 @@ def search(
     """
     if permutations < 1:
         raise ValueError(f"permutations={permutations}: give 1 or more")
-    prepared = _Prepared(metrics, onsets, bursts, shocks)
+    prepared = _Prepared(metrics, onsets, bursts, steps, shocks)
     found = prepared.scan()
     period = len(prepared.standard.inverse)
     orders = week_permutations(found.bins, permutations, period=period, blocks=min(blocks, period), seed=seed)
@@ -141,7 +143,7 @@ def search(
 class _Prepared:
     """Metrics put on one scale side by side, and the candidates to try."""
 
-    def __init__(self, metrics: Sequence[Cells], onsets, bursts, shocks) -> None:
+    def __init__(self, metrics: Sequence[Cells], onsets, bursts, steps, shocks) -> None:
         self.metrics = list(metrics)
         shapes = [m.n.shape for m in self.metrics]
         if len(set(shapes)) != 1 or not shapes[0][0]:
@@ -152,7 +154,7 @@ class _Prepared:
             raise ValueError(f"onsets {min(onsets)} to {max(onsets)}: give bins from 1 to {bins - 1}")
         if any(not 1 <= length < bins for length in bursts):
             raise ValueError(f"bursts={tuple(bursts)}: give lengths from 1 to {bins - 1} bins")
-        self.candidates = Candidates(onsets, tuple(bursts), 2 * BURST_PENALTY)
+        self.candidates = Candidates(onsets, tuple(bursts), 2 * BURST_PENALTY if steps else 0.0, steps)
         shocks = [math.inf] * len(self.metrics) if shocks is None else list(shocks)
         if len(shocks) != len(self.metrics):
             raise ValueError(f"{len(self.metrics)} metrics and {len(shocks)} shocks: give each metric its shock")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from datetime import datetime
 
 import numpy as np
 
@@ -94,7 +96,9 @@ def _false(room: Room, everywhere: Overall) -> IncidentResult:
 def _incident(room: Room, certain: list[Theory], theories: list[Theory]) -> IncidentResult:
     first = certain[0]
     m, (onset, end) = room.plan.metrics[first.metric], date(room, first)
-    sums, log = levels.daily(room, first), change_log(room, onset)
+    first, log = at_hours(room, first, onset, end), change_log(room, onset)
+    daily = levels.daily(room, first)
+    sums = levels.daily(room, first, hours=True) if first.hours else daily
     before, after = levels.before_after(room, first, sums)
     causes = _causes(room, first, theories, onset, log, sums, before, after)
     traces = affected(room, first, onset, end)
@@ -105,10 +109,19 @@ def _incident(room: Room, certain: list[Theory], theories: list[Theory]) -> Inci
         name="incident", headline=words.headline(m, causes[0], onset, end, before, after), verdict="incident", metric=m.name,
         label=m.label, unit=m.unit, direction="down" if effect < 0 else "up", before=before, after=after, onset=onset, end=end,
         minimum_detectable=_detectable(room, first), causes=causes, traces=traces, others=_others(room, certain),
-        timeline=frame("timeline", levels.timeline(room, first, sums)), slices=frame("slices", _slices(room, first)),
+        timeline=frame("timeline", levels.timeline(room, first, daily)), slices=frame("slices", _slices(room, first)),
         exemplars=frame("exemplars", pairs), checklist=frame("checklist", checklist(room, first, onset, some)),
         spans=frame("spans", spans_of(room, some[: 2 * SHOWN])), changes=frame("changes", log),
     )  # fmt: skip
+
+
+def at_hours(room: Room, theory: Theory, onset: Onset, end: datetime | None) -> Theory:
+    """A burst tested in its hours, not in the days around it; anything else as it is."""
+    if onset.shape != "burst" or end is None or theory.suspect is not None:
+        return theory
+    hours = tuple(math.floor((at - room.plan.start).total_seconds() / 3600) for at in (onset.time, end))
+    tests = room.by_hours(theory.label, hours)
+    return replace(theory, hours=hours, tests=tests) if theory.metric in tests and hours[0] < hours[1] else theory
 
 
 def _causes(room: Room, first: Theory, theories, onset: Onset, log, sums, before, after) -> tuple[Cause, ...]:
@@ -202,7 +215,7 @@ def _nothing(room: Room) -> IncidentResult:
     steps = [changes.step_effects(of_sums(*room.cube.total[:, i], phase=plan.start.weekday())) for i in watched]
     bounds = margins.bounds(steps, [plan.metrics[i].margin for i in watched])
     inside = bool(bounds) and all(b.inside for b in bounds)
-    judged = [b for i, b in zip(watched, bounds, strict=True) if plan.metrics[i].name.startswith("score:")] or bounds
+    judged = [b for i, b in zip(watched, bounds, strict=True) if plan.metrics[i].is_score] or bounds
     detectable = min((b.detectable for b in judged if math.isfinite(b.detectable)), default=None)
     others = tuple(
         {

@@ -156,8 +156,8 @@ def expect(obs, plan: Plan, axes: Sequence[Axis]) -> Expectations:
     """Fit every metric that is no rate; how long an answer is and what its user said count for the judge's score of any trace only."""
     usable = [k for k, a in enumerate(axes) if a.still and a.name not in VERSIONS]
     causes = [k for k in usable if axes[k].name not in (LENGTH, THUMBS)]
-    scores = [i for i, m in enumerate(plan.metrics) if m.name.startswith("score:")]
-    others = [i for i, m in enumerate(plan.metrics) if not m.name.startswith(("score:", "text:")) and m.kind != "rate"]
+    scores = [i for i, m in enumerate(plan.metrics) if m.is_score]
+    others = [i for i, m in enumerate(plan.metrics) if not m.is_score and not m.name.startswith("text:") and m.kind != "rate"]
     out, judged = {}, {}
     for metrics, where in ((scores, " OR ".join(f"m{i} IS NOT NULL" for i in scores)), (others, "true")):
         if not metrics:

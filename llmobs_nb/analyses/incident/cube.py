@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
@@ -13,7 +14,7 @@ from .axes import CODED, DERIVED, TECHNICAL, VERSIONS, Axis
 from .traces import Plan
 
 LEAST = 40
-TOGETHER = 16
+TOGETHER = 56_000  # sums of one metric that are asked for in one scan
 LEAST_SHARE = 0.006
 SAME = 0.97
 NEW_AFTER = 3
@@ -33,7 +34,10 @@ class Exposure:
 
 @dataclass(eq=False)
 class Cube:
-    """Per slice (a conjunction of codes by axis), metric and day: counts, sums, sums of squares (3 × M × C × T); of all traffic 3 × M × T."""
+    """Per slice (a conjunction of codes by axis), metric and bin: counts, sums, sums of squares (3 × M × C × T); of all traffic 3 × M × T.
+
+    A bin is a day, or one of the ``per_day`` parts of it. Days go by the week; parts by the day only, a week has too many of them.
+    """
 
     labels: list[Label]
     sums: np.ndarray
@@ -41,69 +45,71 @@ class Cube:
     rows: np.ndarray
     exposures: dict[int, Exposure] = field(default_factory=dict)
     skew: dict[int, float] = field(default_factory=dict)
+    per_day: int = 1
 
-    def cells(self, plan: Plan, i: int) -> Cells:
-        """One metric of all slices, all traffic at the end."""
-        order = [len(label) for label in self.labels]
-        n, s, q = self.sums[:, i]
-        kind = plan.metrics[i].kind
-        return Cells(
-            n, s, q, self.total[:, i], order, rate=kind == "rate", skew=self.skew.get(i, 0.0), phase=plan.start.weekday()
-        )
+    def cells(self, plan: Plan, i: int, one: np.ndarray | None = None) -> Cells:
+        """One metric of all slices, or of the one whose sums are given, beside all traffic."""
+        order = [len(label) for label in self.labels] if one is None else [1]
+        n, s, q = self.sums[:, i] if one is None else one[:, i, None]
+        total = self.total[:, i] if one is None else np.where(one[0, i] > self.total[0, i], one[:, i], self.total[:, i])
+        rhythm = {"period": 7, "phase": plan.start.weekday()} if self.per_day == 1 else {"period": self.per_day}
+        return Cells(n, s, q, total, order, rate=plan.metrics[i].kind == "rate", skew=self.skew.get(i, 0.0), **rhythm)
 
 
 class Counter:
-    """Asks the engine for sums by some axes and days."""
+    """Asks the engine for sums by some axes and bins: days, or some ``hours`` that divide a day."""
 
-    def __init__(self, obs, plan: Plan, axes: Sequence[Axis]) -> None:
+    def __init__(self, obs, plan: Plan, axes: Sequence[Axis], hours: int = 24) -> None:
         self.obs, self.plan, self.axes = obs, plan, axes
-        self.scores = [i for i, m in enumerate(plan.metrics) if m.name.startswith("score:")]
+        self.per_day = 24 // hours
+        self.bins, self.bin_sql = plan.days * self.per_day, "day" if hours == 24 else f"(hour // {hours})"
+        self.scores = [i for i, m in enumerate(plan.metrics) if m.is_score]
         self.others = [i for i in range(len(plan.metrics)) if i not in self.scores]
 
     def by(self, axes: Sequence[int]) -> np.ndarray:
         """4 × M × K × T: counts, sums, sums of squares, and all rows; K runs over the product of the codes."""
-        sizes = [len(self.axes[k].values) for k in axes]
-        out = np.zeros((4, len(self.plan.metrics), int(np.prod(sizes)), self.plan.days))
+        got = self._of_group(axes)
+        got = got[(slice(None), slice(None), *(slice(-1) for _ in axes))]
+        return got.reshape(4, len(self.plan.metrics), -1, self.bins)
+
+    def of(self, label: Label) -> np.ndarray:
+        """3 × M × T of one slice."""
+        return self._of_group((), f" AND {where_sql(label)}")[:3]
+
+    def margins(self, wanted: Sequence[tuple[int, ...]]) -> Iterator[tuple[tuple[int, ...], np.ndarray]]:
+        """:meth:`by` for many tuples of axes: some axes are asked for together, and the tuples among them are sums of that answer."""
+        sizes = [len(a.values) + 1 for a in self.axes]
+        for group, tuples in covering(wanted, sizes, TOGETHER // self.bins):
+            whole = self._of_group(group)
+            for some in tuples:
+                others = tuple(2 + at for at, k in enumerate(group) if k not in some)
+                got = whole.sum(axis=others)[(slice(None), slice(None), *(slice(-1) for _ in some))]
+                yield some, got.reshape(4, len(self.plan.metrics), -1, self.bins)
+
+    def _of_group(self, axes: Sequence[int], within: str = "") -> np.ndarray:
+        """4 × M × codes of each axis, the last for none × T bins."""
+        sizes = [len(self.axes[k].values) + 1 for k in axes]
+        out = np.zeros((4, len(self.plan.metrics), math.prod(sizes), self.bins))
         for metrics, where in ((self.others, "true"), (self.scores, self._scored())):
             if metrics:
-                self._fill(out, axes, sizes, metrics, where)
-        return out
+                self._fill(out, axes, sizes, metrics, f"({where}){within}")
+        return out.reshape(4, len(self.plan.metrics), *sizes, self.bins)
 
     def _scored(self) -> str:
         return " OR ".join(f"m{i} IS NOT NULL" for i in self.scores) or "false"
 
     def _fill(self, out, axes, sizes, metrics, where) -> None:
-        keys = [f"c{k}" for k in axes]
-        known = "".join(f" AND {k} IS NOT NULL" for k in keys)
-        by = ", ".join([*keys, "day"])
-        answer = self.obs.query(f"SELECT {by}, {self._sums(metrics)} FROM {CODED} WHERE ({where}){known} GROUP BY {by}")
+        keys = [f"coalesce(c{k}, {size - 1}) AS k{k}" for k, size in zip(axes, sizes, strict=True)]
+        by = ", ".join([*(f"k{k}" for k in axes), "bin"])
+        picked = ", ".join([*keys, f"{self.bin_sql} AS bin", self._sums(metrics)])
+        answer = self.obs.query(f"SELECT {picked} FROM {CODED} WHERE {where} GROUP BY {by}")
         got = {c: np.nan_to_num(answer[c].to_numpy()) for c in answer.column_names}
-        self._place(out, metrics, [(got[k], size) for k, size in zip(keys, sizes, strict=True)], got, slice(None))
-
-    def pairs(self, wanted: Sequence[tuple[int, int]]) -> Iterator[tuple[tuple[int, int], np.ndarray]]:
-        """:meth:`by` for many pairs of axes, some at a time in one scan."""
-        for start in range(0, len(wanted), TOGETHER):
-            some = wanted[start : start + TOGETHER]
-            sizes = {k: len(self.axes[k].values) for pair in some for k in pair}
-            outs = {p: np.zeros((4, len(self.plan.metrics), sizes[p[0]] * sizes[p[1]], self.plan.days)) for p in some}
-            for metrics, where in ((self.others, "true"), (self.scores, self._scored())):
-                if metrics:
-                    self._fill_pairs(outs, sorted(sizes), sizes, metrics, where)
-            yield from outs.items()
-
-    def _fill_pairs(self, outs, used, sizes, metrics, where) -> None:
-        keys = ", ".join(f"c{k}" for k in used)
-        sets = ", ".join(f"(c{a}, c{b}, day)" for a, b in outs)
-        answer = self.obs.query(
-            f"SELECT GROUPING({keys}) AS which, {keys}, day, {self._sums(metrics)} FROM {CODED} WHERE {where} GROUP BY GROUPING SETS ({sets})"
-        )
-        got = {c: answer[c].to_numpy() for c in answer.column_names}
-        bits = {k: 1 << (len(used) - 1 - at) for at, k in enumerate(used)}
-        for (a, b), out in outs.items():
-            ours = got["which"] == sum(bits.values()) - bits[a] - bits[b]
-            ours &= ~np.isnan(got[f"c{a}"].astype(float)) & ~np.isnan(got[f"c{b}"].astype(float))
-            here = np.flatnonzero(ours)
-            self._place(out, metrics, [(got[f"c{k}"][here], sizes[k]) for k in (a, b)], got, here)
+        bin, at = got["bin"].astype(int), np.zeros(answer.num_rows, int)
+        for k, size in zip(axes, sizes, strict=True):
+            at = at * size + got[f"k{k}"].astype(int)
+        for i in metrics:
+            out[0, i, at, bin], out[1, i, at, bin] = got[f"n{i}"], got[f"s{i}"]
+            out[2, i, at, bin], out[3, i, at, bin] = got.get(f"q{i}", got[f"s{i}"]), got["rows"]
 
     def _sums(self, metrics: Sequence[int]) -> str:
         columns = ["count(*) AS rows"]
@@ -112,50 +118,68 @@ class Counter:
             columns += [] if self.plan.metrics[i].kind == "rate" else [f"sum(m{i} * m{i}) AS q{i}"]
         return ", ".join(columns)
 
-    def _place(self, out, metrics, keys, got, here) -> None:
-        """Put the rows ``here`` of an answer where their codes and days say."""
-        day = got["day"][here].astype(int)
-        at = np.zeros(len(day), int)
-        for codes, size in keys:
-            at = at * size + codes.astype(int)
-        for i in metrics:
-            out[0, i, at, day], out[1, i, at, day] = (np.nan_to_num(got[f"{k}{i}"][here]) for k in "ns")
-            out[2, i, at, day] = np.nan_to_num(got.get(f"q{i}", got[f"s{i}"])[here])
-            out[3, i, at, day] = got["rows"][here]
+
+def where_sql(label: Label) -> str:
+    """The condition on the coded table that a slice stands for."""
+    return " AND ".join(f"c{axis} = {code}" for axis, code in label) or "true"
+
+
+def covering(
+    wanted: Sequence[tuple[int, ...]], sizes: Sequence[int], most: int
+) -> list[tuple[tuple[int, ...], list[tuple[int, ...]]]]:
+    """Groups of axes, few and of at most ``most`` cells (or a single tuple), with the tuples that each of them answers."""
+    left = sorted(set(wanted), key=lambda w: (-math.prod(sizes[k] for k in w), w))
+    out = []
+    while left:
+        group = set(left[0])
+        while more := _more(group, left, sizes, most):
+            group.add(more)
+        mine = [w for w in left if group.issuperset(w)]
+        left = [w for w in left if not group.issuperset(w)]
+        out.append((tuple(sorted(group)), mine))
+    return out
+
+
+def _more(group: set[int], left: list[tuple[int, ...]], sizes: Sequence[int], most: int) -> int | None:
+    """The axis that brings most tuples to a group for its size; None where none brings any, or it would grow too large."""
+    cells = math.prod(sizes[k] for k in group)
+    best, found = 0.0, None
+    for k in sorted({k for w in left for k in w} - group):
+        gain = sum(k in w and group.issuperset({*w} - {k}) for w in left) / math.log(sizes[k])
+        if gain > best and cells * sizes[k] <= most:
+            best, found = gain, k
+    return found
 
 
 def build(counter: Counter, skew: dict[int, float]) -> Cube:
-    """All slices of one and two attributes with enough rows, none twice, and the versions that are new in their context."""
-    plan, axes = counter.plan, counter.axes
-    ones = {k: counter.by([k]) for k in range(len(axes))}
-    total = counter.by([])[:3, :, 0]
-    least = max(LEAST, LEAST_SHARE * _everyone(counter, total))
-    labels: list[Label] = []
-    parts: list[np.ndarray] = []
+    """All slices of one and two attributes with enough rows, none twice, and the versions that are new in their context.
+
+    Of parts of a day only the slices of one attribute.
+    """
+    axes, daily = counter.axes, counter.per_day == 1
     still = [k for k, a in enumerate(axes) if a.still and a.name not in DERIVED]
-    single: dict[int, np.ndarray] = {}
+    plain = [k for k in still if axes[k].name not in TECHNICAL]
+    total = counter.by([])[:3, :, 0]
+    everyone = float(total[0].max(axis=0).sum())
+    least = max(LEAST, LEAST_SHARE * everyone)
+    ones = {k: got for (k,), got in counter.margins([(k,) for k in (range(len(axes)) if daily else still)])}
+    single = {k: _rows(counter, ones[k]) for k in still}
+    labels: list[Label] = []
+    parts = [np.zeros((3, len(counter.plan.metrics), 0, counter.bins))]
     for k in still:
-        count = _rows(counter, ones[k])
-        single[k] = count
-        kept = [v for v in np.flatnonzero(count >= least) if count[v] < SAME * _everyone(counter, total)]
+        kept = np.flatnonzero((single[k] >= least) & (single[k] < SAME * everyone))
         labels += [((k, int(v)),) for v in kept]
         parts.append(ones[k][:3][:, :, kept])
-    cube = Cube(
-        labels, np.concatenate(parts, axis=2) if parts else np.zeros((3, len(plan.metrics), 0, plan.days)), total, np.zeros(0)
-    )
-    extra_labels, extra_parts = [], []
-    plain = [k for k in still if axes[k].name not in TECHNICAL]
-    for (a, b), got in counter.pairs(list(combinations(plain, 2))):
-        count, size = _rows(counter, got), len(axes[b].values)
-        first, second = np.divmod(np.arange(len(count)), size)
+    for (a, b), got in counter.margins(list(combinations(plain, 2))) if daily else ():
+        count = _rows(counter, got)
+        first, second = np.divmod(np.arange(len(count)), len(axes[b].values))
         narrow = (count < SAME * single[a][first]) & (count < SAME * single[b][second])
         kept = np.flatnonzero((count >= least) & narrow)
-        extra_labels += [((a, int(first[v])), (b, int(second[v]))) for v in kept]
-        extra_parts.append(got[:3][:, :, kept].astype(np.float32))
-    cube.labels += extra_labels
-    cube.sums = np.concatenate([cube.sums, *extra_parts], axis=2) if extra_parts else cube.sums
-    cube.skew = skew
-    _add_exposures(counter, cube, ones)
+        labels += [((a, int(first[v])), (b, int(second[v]))) for v in kept]
+        parts.append(got[:3][:, :, kept].astype(np.float32))
+    cube = Cube(labels, np.concatenate(parts, axis=2), total, np.zeros(0), skew=skew, per_day=counter.per_day)
+    if daily:
+        _add_exposures(counter, cube, ones)
     cube.rows = cube.sums[0].max(axis=0).sum(axis=1)
     return cube
 
@@ -163,10 +187,6 @@ def build(counter: Counter, skew: dict[int, float]) -> Cube:
 def _rows(counter: Counter, got: np.ndarray) -> np.ndarray:
     i = counter.others[0] if counter.others else 0
     return got[3, i].sum(axis=1)
-
-
-def _everyone(counter: Counter, total: np.ndarray) -> float:
-    return float(total[0].max(axis=0).sum())
 
 
 def _add_exposures(counter: Counter, cube: Cube, ones) -> None:

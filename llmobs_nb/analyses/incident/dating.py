@@ -21,7 +21,8 @@ from .theories import FINGERPRINTS, Room, Theory
 LEVEL = 0.95
 NEAR = 6  # days that the search and the series of the slice may differ
 SHORT_DAYS = 3.0
-GAPS = 4
+GAPS = 6
+HOURS_MORE = 3  # on either side of what the likelihood of hours says: rows of an hour go together
 DISPERSION = 1.6  # rows of an hour go together: the likelihood is taken as that much weaker
 
 
@@ -42,7 +43,9 @@ def _of_suspect(room: Room, theory: Theory) -> tuple[Onset, datetime | None]:
     reaches few at first.
     """
     s, plan = theory.suspect, room.plan
-    shape, spread = "step", max(timedelta(hours=6), GAPS * _gap(room, theory))
+    shape, spread = "step", max(timedelta(hours=12), GAPS * _gap(room, theory))
+    if s.wording is not None and s.wording.column != "system_prompt":
+        spread += timedelta(days=1)  # people and models do not begin to use words at once
     if s.flag is not None:
         n, k = theory.sums[:2, s.flag, s.day :]
         share = np.divide(k, n, out=np.zeros_like(k), where=n > 0)
@@ -66,6 +69,8 @@ def _gap(room: Room, theory: Theory) -> timedelta:
 
 def _of_lead(room: Room, theory: Theory) -> tuple[Onset, datetime | None]:
     plan, theory = room.plan, replace(theory, metric=_clearest(room, theory))
+    if theory.hours is not None:
+        return _of_burst(room, theory)
     series = adjusted(room.cells(theory.sums, theory.metric), 0, shock=room.shock(theory.metric))
     found = changes.find(series, draws=2)
     if found is None or abs(found.onset - theory.day) > NEAR:
@@ -74,7 +79,7 @@ def _of_lead(room: Room, theory: Theory) -> tuple[Onset, datetime | None]:
     else:
         start, low, high, shape, end = found.onset, found.low, found.high, found.shape, found.end
     if shape == "ramp":
-        return Onset(plan.at(start + 0.5), plan.at(low), plan.at(high + 1), shape), None
+        return Onset(plan.at(start + 0.5), plan.at(low - 1), plan.at(high + 2), shape), None
     return _by_hour(room, theory, start, low, high, end)
 
 
@@ -99,17 +104,38 @@ def _by_hour(room: Room, theory: Theory, start: int, low: int, high: int, end: i
     if not spread or before == after:
         return Onset(plan.at(start), plan.at(low), plan.at(high + 1), "burst" if end else "step"), _end(plan, end)
     gain = _gain(n, s, before, after, spread) / DISPERSION
-    later = np.concatenate([np.cumsum(gain[::-1])[::-1], [0.0]])
-    weight = np.exp(later - logsumexp(later))
-    at = int(weight.argmax())
-    cum = weight.cumsum()
-    lo, hi = int(np.searchsorted(cum, (1 - LEVEL) / 2)), int(np.searchsorted(cum, 1 - (1 - LEVEL) / 2))
-    onset = [plan.at(first + h / 24) for h in (at, min(lo, at) - 2, max(hi, at) + 2)]
+    at, onset = _likeliest(plan, first, np.concatenate([np.cumsum(gain[::-1])[::-1], [0.0]]))
     until, shape = _end(plan, end), "step"
     if end is not None:
         until = _end_hour(room, theory, 24 * first + at, end, before, after, spread)
         shape = "burst" if until - onset[0] < timedelta(days=SHORT_DAYS) else "step"
     return Onset(*onset, shape), until
+
+
+def _likeliest(plan, first: int, likelihood: np.ndarray) -> tuple[int, list[datetime]]:
+    """Of the log likelihood that it began in each hour from a day on: the likeliest hour; its time, and the interval's."""
+    weight = np.exp(likelihood - logsumexp(likelihood))
+    at, cum = int(weight.argmax()), weight.cumsum()
+    lo, hi = int(np.searchsorted(cum, (1 - LEVEL) / 2)), int(np.searchsorted(cum, 1 - (1 - LEVEL) / 2))
+    return at, [plan.at(first + h / 24) for h in (at, min(lo, at) - HOURS_MORE, max(hi, at) + HOURS_MORE)]
+
+
+def _of_burst(room: Room, theory: Theory) -> tuple[Onset, datetime | None]:
+    """A burst of hours: for every hour that it may have begun in, the likeliest hour that it ended in."""
+    plan, (begin, stop) = room.plan, theory.hours
+    first, last = max(theory.day - 1, 0), min(theory.end + 1, plan.days)
+    n, s = _hours(room, theory, first, last)
+    before, _, spread = _levels(room, theory, (theory.day, theory.end))
+    inside = slice(begin - 24 * first, stop - 24 * first)
+    after = s[inside].sum() / max(n[inside].sum(), 1)
+    if not spread or before == after or (spread < 0 and after <= 0):
+        return Onset(*(plan.at(h / 24) for h in (begin, begin - 4, begin + 4)), "burst"), plan.at(stop / 24)
+    sofar = np.concatenate(
+        [[0.0], np.cumsum(_gain(n, s, before, min(after, 1 - 1e-4) if spread < 0 else after, spread) / DISPERSION)]
+    )
+    reached = np.maximum.accumulate(sofar[:0:-1])[::-1]
+    at, onset = _likeliest(plan, first, reached - sofar[:-1])
+    return Onset(*onset, "burst"), plan.at(first + (at + 1 + int(sofar[at + 1 :].argmax())) / 24)
 
 
 def _end(plan, end: int | None) -> datetime | None:

@@ -7,6 +7,7 @@ from datetime import datetime
 from ...columns import literal
 from ..reductions import rows
 from .axes import CODED
+from .expectations import compared
 from .result import Onset
 from .suspects import where_sql
 from .theories import Room, Theory
@@ -78,7 +79,7 @@ def _lasting(room: Room, theory: Theory):
 def _one(room: Room, theory: Theory, condition: str, same: list[int], order: str) -> str:
     codes = "".join(f", c.c{k} AS k{k}" for k in same)
     m = room.plan.metrics[theory.metric]
-    value = f"r.m{theory.metric}" if m.sql or m.name.startswith("score:") else f"c.m{theory.metric}"
+    value = f"r.m{theory.metric}" if m.sql or m.is_score else f"c.m{theory.metric}"
     return f"""SELECT c.trace_id, c.source, c.project, c.started, {value} AS value{codes} FROM {CODED} c JOIN {RAW} r
         ON c.source = r.source AND c.project = r.project AND c.trace_id = r.trace_id
         WHERE {condition} ORDER BY {order} LIMIT 1"""
@@ -122,7 +123,7 @@ CHECKS = (
 
 
 def checklist(room: Room, theory: Theory, onset: Onset, traces: list[str]) -> list[dict]:
-    """Per trace and check: ok, unusual (outside of 1 to 99 % of the slice before the onset), wrong (it failed), cannot_tell; and versions."""
+    """Per trace and check: ok, unusual (outside of 1 to 99 % of the slice before the onset), wrong (it failed, or is not what was expected), cannot_tell."""
     if not traces:
         return []
     names = {m.name: i for i, m in enumerate(room.plan.metrics)}
@@ -132,10 +133,11 @@ def checklist(room: Room, theory: Theory, onset: Onset, traces: list[str]) -> li
     values = rows(
         room.counter.obs, f"SELECT trace_id, {', '.join(f'm{i}' for _, i, _ in checks)} FROM {RAW} WHERE trace_id IN ({listed})"
     )
+    expected = compared(room.counter.obs, room.plan.expected, traces)
     out = []
     for row in sorted(values, key=lambda r: traces.index(r["trace_id"])):
         out += [_check(row, label, i, how, usual) for label, i, how in checks]
-        out += _versions(room, theory, row["trace_id"])
+        out += _versions(room, theory, row["trace_id"], expected)
     return out
 
 
@@ -162,22 +164,35 @@ def _check(row: dict, label: str, i: int, how: str, usual) -> dict:
     return {"trace_id": row["trace_id"], "check": label, "verdict": verdict, "value": shown, "usual": told}
 
 
-def _versions(room: Room, theory: Theory, trace: str) -> list[dict]:
-    """Model, prompt version and retrieval index of a trace against what most of the slice had before."""
-    out = []
-    for label, name in (("model", "model"), ("prompt version", "prompt_version"), ("retrieval index", "retrieval_index_version")):
-        k = next((k for k, a in enumerate(room.counter.axes) if a.name == name), None)
-        if k is None:
-            continue
-        axis = room.counter.axes[k]
-        (mine,) = rows(room.counter.obs, f"SELECT max(c{k}) AS c FROM {CODED} WHERE trace_id = {literal(trace)}")
-        usual = rows(
-            room.counter.obs,
-            f"""SELECT c{k} AS c, count(*) AS n FROM {CODED} WHERE {where_sql(_lasting(room, theory))}
-            AND day < {theory.day} AND c{k} IS NOT NULL GROUP BY 1 ORDER BY n DESC, c""",
-        )
-        seen = [axis.values[int(r["c"])] for r in usual]
-        value = None if mine["c"] is None else axis.values[int(mine["c"])]
-        verdict = "cannot_tell" if value is None or not seen else "ok" if value in seen else "unusual"
-        out.append({"trace_id": trace, "check": label, "verdict": verdict, "value": value, "usual": ", ".join(seen[:3])})
+VERSIONS = {"model_requested": "model requested", "model": "model", "prompt_version": "prompt version",
+            "retrieval_index_version": "retrieval index"}  # fmt: skip
+
+
+def _versions(room: Room, theory: Theory, trace: str, expected: dict) -> list[dict]:
+    """Model, prompt version and retrieval index of a trace against what is expected; where nothing is, against the slice before.
+
+    The model that was asked for is only told of where it is expected.
+    """
+    axes, out = {a.name: k for k, a in enumerate(room.counter.axes)}, []
+    for name, label in VERSIONS.items():
+        if (trace, name) in expected:
+            met, value, usual = expected[trace, name]
+            out.append({"trace_id": trace, "check": label, "verdict": "ok" if met else "wrong", "value": value, "usual": usual})
+        elif name in axes and name != "model_requested":
+            out.append({"trace_id": trace, "check": label} | _against_before(room, theory, trace, axes[name]))
     return out
+
+
+def _against_before(room: Room, theory: Theory, trace: str, k: int) -> dict:
+    """A version of a trace against those that the slice had before."""
+    axis = room.counter.axes[k]
+    (mine,) = rows(room.counter.obs, f"SELECT max(c{k}) AS c FROM {CODED} WHERE trace_id = {literal(trace)}")
+    usual = rows(
+        room.counter.obs,
+        f"""SELECT c{k} AS c, count(*) AS n FROM {CODED} WHERE {where_sql(_lasting(room, theory))}
+        AND day < {theory.day} AND c{k} IS NOT NULL GROUP BY 1 ORDER BY n DESC, c""",
+    )
+    seen = [axis.values[int(r["c"])] for r in usual]
+    value = None if mine["c"] is None else axis.values[int(mine["c"])]
+    verdict = "cannot_tell" if value is None or not seen else "ok" if value in seen else "unusual"
+    return {"verdict": verdict, "value": value, "usual": ", ".join(seen[:3])}

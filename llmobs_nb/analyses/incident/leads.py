@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -14,13 +14,21 @@ from .cube import Counter, Cube, Label
 
 BURSTS = (1, 2, 6, 14)
 PERMUTATIONS = 24
+HOURS = 4  # of a bin of the second search
+HOUR_BURSTS = (1, 2, 4)
+HOUR_PERMUTATIONS = 16
+MEDIAN_CHI2 = 0.4549
+HOUR_SHARE = 3.0  # a lead of hours pays for the search over days too
 LEAST_VALUES = 100
 LEAST_HUMAN = 1_000
 
 
 @dataclass(frozen=True)
 class Lead:
-    """A slice in which a metric became worse: first day, first day after (None: it lasts), signed z, p over the whole search."""
+    """A slice in which a metric became worse: first day, first day after (None: it lasts), signed z, p over the whole search.
+
+    ``hours`` are first hour and first hour after of a burst of hours.
+    """
 
     metric: int
     cell: int
@@ -30,6 +38,7 @@ class Lead:
     z: float
     score: float
     p: float
+    hours: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,8 +51,8 @@ class Leads:
     shocks: dict[int, float] = field(default_factory=dict)
 
 
-def find_leads(counter: Counter, cube: Cube) -> Leads:
-    """The best slices of every watched metric with a bad way, best first."""
+def find_leads(counter: Counter, cube: Cube, fine: Cube | None = None) -> Leads:
+    """The best slices of every watched metric with a bad way, best first; bursts of hours from the ``fine`` cube."""
     plan = counter.plan
     metrics = [i for i, m in enumerate(plan.metrics) if m.better and plan.watches(i) and cube.total[0, i].sum() >= LEAST_VALUES]
     metrics = [i for i in metrics if _worth(plan, cube, i)]
@@ -53,16 +62,49 @@ def find_leads(counter: Counter, cube: Cube) -> Leads:
     shocks = [shock(c.total, plan.start.weekday()) for c in cells]
     onsets = None if plan.onset is None else [min(max(plan.onset_day, 2), plan.days - 2)]
     found = search(cells, onsets=onsets, bursts=BURSTS, shocks=shocks, permutations=PERMUTATIONS)
-    out = []
-    for j, i in enumerate(metrics):
-        bad = -1 if plan.metrics[i].better == "up" else 1
-        some = [f for f in found.scan.top(12, metric=j) if np.sign(f.z) == bad][:4]
-        for f in some:
-            label = () if f.cell >= len(cube.labels) else cube.labels[f.cell]
-            out.append(Lead(i, f.cell, label, f.onset, f.end, f.z, f.score, found.p_of(f)))
+    out = _worse(plan, cube, metrics, found)
+    if fine is not None and onsets is None:
+        out += _of_hours(plan, fine, metrics)
     return Leads(
         tuple(sorted(out, key=lambda x: (x.p, -x.score))), tuple(metrics), found, dict(zip(metrics, shocks, strict=True))
     )
+
+
+def _worse(plan, cube: Cube, metrics: list[int], found: Search) -> list[Lead]:
+    """The best slices of each metric that moved the wrong way."""
+    out = []
+    for j, i in enumerate(metrics):
+        bad = -1 if plan.metrics[i].better == "up" else 1
+        for f in [f for f in found.scan.top(12, metric=j) if np.sign(f.z) == bad][:4]:
+            label = () if f.cell >= len(cube.labels) else cube.labels[f.cell]
+            out.append(Lead(i, f.cell, label, f.onset, f.end, f.z, f.score, found.p_of(f)))
+    return out
+
+
+def _of_hours(plan, fine: Cube, metrics: list[int]) -> list[Lead]:
+    """Bursts of up to 16 hours, which a day dilutes; their days say where they lie."""
+    cells = [whole(fine.cells(plan, i)) for i in metrics]
+    shocks = [_shared(c.total, c.period) for c in cells]
+    found = search(cells, bursts=HOUR_BURSTS, steps=False, shocks=shocks, permutations=HOUR_PERMUTATIONS)
+    per_day, out = fine.per_day, []
+    for lead in _worse(plan, fine, metrics, found):
+        stop = lead.end if lead.end is not None else fine.total.shape[-1]
+        days = {"day": lead.day // per_day, "end": -(-stop // per_day)}
+        out.append(replace(lead, **days, p=min(HOUR_SHARE * lead.p, 1.0), hours=(HOURS * lead.day, HOURS * stop)))
+    return out
+
+
+def _shared(total: np.ndarray, period: int) -> float:
+    """Variance that bins share beyond sampling, by the median of their squared deviations: a burst does not count."""
+    n, s, q = total
+    there = n > 0
+    place = np.arange(len(n)) % period
+    usual = np.bincount(place, s, period) / np.maximum(np.bincount(place, n, period), 1)
+    variance = max(float(q.sum() - (usual[place] * s).sum()), 0.0) / max(float(n.sum()), 1.0)
+    if not there.any() or not variance:
+        return 0.0
+    z2 = (s[there] - n[there] * usual[place][there]) ** 2 / n[there] / variance
+    return max(float(np.median(z2)) / MEDIAN_CHI2 - 1, 0.0) * variance / float(np.median(n[there]))
 
 
 def _worth(plan, cube: Cube, i: int) -> bool:

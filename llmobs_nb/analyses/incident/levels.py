@@ -14,32 +14,35 @@ from ...stats.intervals import critical
 from ...stats.scan import effects
 from ..reductions import rows
 from .axes import CODED, value_sql
+from .cube import where_sql
 from .leads import BURSTS
 from .result import NOTHING
-from .suspects import where_sql
 from .theories import Room, Theory
 from .traces import RAW
 from .wording import TEXTS
 
 
-def daily(room: Room, theory: Theory) -> np.ndarray:
-    """2 × 3 × T: counts, sums, sums of squares of the metric (its logarithm, where ratios are compared), in the slice and outside."""
-    i = theory.metric
+def daily(room: Room, theory: Theory, hours: bool = False) -> np.ndarray:
+    """2 × 3 × T: counts, sums, sums of squares of the metric (its logarithm, where ratios are compared), in the slice and outside.
+
+    By days, or by ``hours``.
+    """
+    i, bin = theory.metric, "hour" if hours else "day"
     inside = f"CASE WHEN {where_sql(theory.label)} THEN 1 ELSE 0 END"
-    out = np.zeros((2, 3, room.plan.days))
-    sql = f"""SELECT c.day, c.inside, count(r.v) AS n, sum(r.v) AS s, sum(r.v * r.v) AS q
-        FROM (SELECT source, project, trace_id, day, {inside} AS inside FROM {CODED}) c
+    out = np.zeros((2, 3, room.plan.days * (24 if hours else 1)))
+    sql = f"""SELECT c.{bin} AS bin, c.inside, count(r.v) AS n, sum(r.v) AS s, sum(r.v * r.v) AS q
+        FROM (SELECT source, project, trace_id, {bin}, {inside} AS inside FROM {CODED}) c
         JOIN {_values(room, i)} r
           ON c.source = r.source AND c.project = r.project AND c.trace_id = r.trace_id GROUP BY 1, 2"""
     for r in rows(room.counter.obs, sql):
         if r["n"]:
-            out[1 - int(r["inside"]), :, int(r["day"])] = r["n"], r["s"], r["q"]
+            out[1 - int(r["inside"]), :, int(r["bin"])] = r["n"], r["s"], r["q"]
     return out
 
 
 def _values(room: Room, i: int) -> str:
     """The metric of every trace on the scale that is compared, from the table where it stands."""
-    of_texts = not room.plan.metrics[i].sql and not room.plan.metrics[i].name.startswith("score:")
+    of_texts = not room.plan.metrics[i].sql and not room.plan.metrics[i].is_score
     return f"(SELECT source, project, trace_id, {value_sql(room.plan, i)} AS v FROM {TEXTS if of_texts else RAW})"
 
 
@@ -61,18 +64,17 @@ def shown(room: Room, i: int, estimate: Estimate) -> Estimate:
 
 def before_after(room: Room, theory: Theory, sums: np.ndarray) -> tuple[Estimate, Estimate]:
     """Level of the slice before and after, in its own unit; of a burst "before" is all that is outside of it."""
-    cells = _cells(room, theory, sums)
-    before, after, _ = effects(cells, [0], max(theory.day, 1), theory.end)[0]
+    cells, (start, stop) = _cells(room, theory, sums), theory.hours or (max(theory.day, 1), theory.end)
+    before, after, _ = effects(cells, [0], start, stop)[0]
     if not before.ok:  # the slice is all traffic: nothing else tells of the shocks of days
-        before, after, _ = effects(cells, [0], max(theory.day, 1), theory.end, shock=1e-12)[0]
+        before, after, _ = effects(cells, [0], start, stop, shock=1e-12)[0]
     return shown(room, theory.metric, before), shown(room, theory.metric, after)
 
 
 def _cells(room: Room, theory: Theory, sums: np.ndarray) -> Cells:
     n, s, q = (x[None] for x in sums[0])
-    return Cells(
-        n, s, q, sums.sum(axis=0), [1], rate=room.plan.metrics[theory.metric].kind == "rate", phase=room.plan.start.weekday()
-    )
+    rhythm = {"period": 24} if theory.hours else {"phase": room.plan.start.weekday()}
+    return Cells(n, s, q, sums.sum(axis=0), [1], rate=room.plan.metrics[theory.metric].kind == "rate", **rhythm)
 
 
 def effect_and_without(room: Room, theory: Theory, before: Estimate, after: Estimate) -> tuple[Estimate, Estimate]:
@@ -106,7 +108,7 @@ def fair(room: Room, theory: Theory) -> Estimate:
 def share_explained(theory: Theory, sums: np.ndarray) -> float | None:
     """How much of the move of the whole mean the slice accounts for; None where the mean did not move its way."""
     inside = np.zeros(sums.shape[-1], bool)
-    inside[theory.day : theory.end] = True
+    inside[slice(*(theory.hours or (theory.day, theory.end)))] = True
     total = sums.sum(axis=0)
     n, s = total[0], total[1]
     if not n[inside].sum() or not n[~inside].sum() or theory.metric not in theory.tests or not theory.tests[theory.metric][2].ok:

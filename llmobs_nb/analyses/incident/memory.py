@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ...errors import StoreError, UsageError
+from ...errors import LockedError, StoreError, UsageError
 from ...store.store import Store
+from ...text import terminal
 from ...windows import parse_since
 from ..result import plain
 from .result import IncidentResult
@@ -76,7 +78,9 @@ def recognise(result: IncidentResult, store: str) -> Known | None:
 def remember(result: IncidentResult, *, store: str | None = None, fixed_at: Any = None) -> Known | None:
     """Keep an incident in its store, or bring what is kept up to date; None for a result that is none.
 
-    ``store`` defaults to the one that the result was computed from; ``fixed_at`` is a time or ISO text. Raises UsageError where neither names one.
+    ``store`` defaults to the one that the result was computed from; ``fixed_at`` is a time or ISO text. Where the store cannot
+    be written, whatever the reason, the answer is the same, nothing is kept, and one line on stderr says so: a report does not
+    end for it. Raises UsageError where no store is named, LockedError where another writer does not let go of it.
     """
     where = store or result.provenance.get("store")
     if not where:
@@ -93,11 +97,29 @@ def remember(result: IncidentResult, *, store: str | None = None, fixed_at: Any 
         fixed_at=fixed_at or (before.fixed_at if before else None),
     )  # fmt: skip
     held = Store(where)
+    try:
+        _keep(one, held)
+    except LockedError:
+        raise
+    except (StoreError, OSError) as error:
+        _say_not_kept(where, error)
+    return one
+
+
+def _keep(one: Known, held: Store) -> None:
     with held.writing():
         head = held.head()
         others = [k for k in head.get(KEY, []) if k.get("id") != one.id]
         held.write_head({**head, KEY: [*others, plain(vars(one))][-MOST:]})
-    return one
+
+
+def _say_not_kept(where: str, error: StoreError | OSError) -> None:
+    """One line on stderr, as the command line writes its notes; a StoreError names the store and the cure itself."""
+    why = str(error)
+    if isinstance(error, OSError):
+        why = f"store {where!r} cannot be written: {error.strerror or error}; give a folder that you may write"
+    told = f"the incident is not remembered, later reports will not know it again: {why}"
+    print(f"llmobs: note: {terminal(told, 1000)}", file=sys.stderr, flush=True)
 
 
 def _id(kind: str, where: Mapping[str, Any], onset: datetime) -> str:

@@ -10,8 +10,8 @@ import numpy as np
 from ...stats.likelihood import binomial_fit
 from ..reductions import rows
 from .axes import CODED, DERIVED
-from .cube import Counter, Cube, Label
-from .suspects import penalty, where_sql
+from .cube import Counter, Cube, Label, where_sql
+from .suspects import penalty
 
 TRIED = 3
 ROUNDS = 2
@@ -19,10 +19,10 @@ MOST_HAVE = 0.7
 IMPURE = 6.0
 
 
-def best_slice(counter: Counter, cube: Cube, metric: int, day: int, end: int | None, sign: int) -> Label:
-    """The likeliest slice of a change of one metric between ``day`` and ``end``; all traffic is the empty one."""
-    inside = np.zeros(counter.plan.days, bool)
-    inside[day:end] = True
+def best_slice(counter: Counter, cube: Cube, metric: int, start: int, stop: int | None, sign: int) -> Label:
+    """The likeliest slice of a change of one metric between two bins of the counter; all traffic is the empty one."""
+    inside = np.zeros(counter.bins, bool)
+    inside[start:stop] = True
     rate = counter.plan.metrics[metric].kind == "rate"
     total = _sides(cube.total[:, metric], inside)
     parts = _sides(cube.sums[:, metric], inside)
@@ -36,21 +36,21 @@ def best_slice(counter: Counter, cube: Cube, metric: int, day: int, end: int | N
     if _everywhere(counter, cube, metric) or not out:
         out.append((whole, ()))
     for _ in range(ROUNDS):
-        out = _narrower(counter, metric, day, end, total, out, rate, variance, sign)
+        out = _narrower(counter, metric, start, stop, total, out, rate, variance, sign)
     return max(out, key=lambda b: b[0])[1]
 
 
 def _everywhere(counter: Counter, cube: Cube, metric: int) -> bool:
     """Whether most traffic has the metric; else "all traffic" would mean those features that have it, and they can be named."""
     every = next(i for i, m in enumerate(counter.plan.metrics) if m.name == "spans_per_trace")
-    scored = counter.plan.metrics[metric].name.startswith("score:")
+    scored = counter.plan.metrics[metric].is_score
     return scored or cube.total[0, metric].sum() > MOST_HAVE * cube.total[0, every].sum()
 
 
 def _without_metric(counter: Counter, cube: Cube, metric: int) -> np.ndarray:
     """Per slice the share of traces that do not have the metric: of two slices that hold the same values the purer one is meant."""
     every = next(i for i, m in enumerate(counter.plan.metrics) if m.name == "spans_per_trace")
-    if counter.plan.metrics[metric].name.startswith("score:"):
+    if counter.plan.metrics[metric].is_score:
         return np.zeros(len(cube.labels))
     n, count = cube.sums[0, metric].sum(axis=1), cube.sums[0, every].sum(axis=1)
     return 1 - np.divide(n, count, out=np.ones_like(n), where=count > 0)
@@ -96,10 +96,10 @@ def _gain(parts: np.ndarray, rate: bool, variance: float) -> np.ndarray:
     return weight * (mean[1] - mean[0]) ** 2 / (2 * variance)
 
 
-def _narrower(counter: Counter, metric: int, day: int, end: int | None, total, out, rate, variance, sign):
+def _narrower(counter: Counter, metric: int, start: int, stop: int | None, total, out, rate, variance, sign):
     """Each of the best with one attribute more."""
     known = {tuple(sorted(label)) for _, label in out}
-    later = f"day >= {day}" + (f" AND day < {end}" if end is not None else "")
+    later = f"{counter.bin_sql} >= {start}" + (f" AND {counter.bin_sql} < {stop}" if stop is not None else "")
     flag = f"CASE WHEN {later} THEN 1 ELSE 0 END"
     found = list(out)
     for _, label in sorted(out, key=lambda b: -b[0])[:TRIED]:

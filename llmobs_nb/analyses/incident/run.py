@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -19,7 +20,8 @@ from . import traces as tr
 from . import wording as wo
 from .answer import answer
 from .cube import Counter, build
-from .leads import find_leads
+from .expectations import differing, find_expected
+from .leads import HOURS, find_leads
 from .memory import recognise
 from .outside import outside
 from .result import IncidentResult
@@ -38,21 +40,27 @@ def incident(
     after: Any = None,
     tz: str = "UTC",
     where: dict[str, Any] | None = None,
+    expected: Mapping[str, Any] | str | None = None,
 ) -> IncidentResult:
     """What became worse in the last eight weeks, since when, for whom, because of what; or that nothing did.
 
-    ``metric`` is ``auto`` (all scores, errors, latency, cost, tokens, retrieval, guardrails, refusals) or the name of one of them;
+    ``metric`` is ``auto`` (all scores, errors, latency, cost, tokens, retrieval, guardrails, refusals, tone) or the name of one;
     ``metrics`` are own ones that are watched too (:func:`metric`). ``onset`` is a time (ISO text, datetime) when it is known.
     ``before`` and ``after`` are windows (``2026-10-01/2026-10-14`` or two times) to be compared instead: a baseline pinned to the
-    launch, the first fortnight of a prompt. ``where`` looks at some traffic only. The search over slices, days and metrics pays
-    for all that it tried: of quiet weeks about one in a hundred is called an incident. ``not_enough_evidence`` says what could
-    have been seen. Raises UsageError for a metric that is not there, an onset outside of the data, a window that is none.
+    launch, the first fortnight of a prompt. ``where`` looks at some traffic only. ``expected`` says what should be live, such as
+    ``{"model": "gpt-4o-2026-08-06", "prompt_version": {"support": "v12"}}``: findings and checklist tell what is not. The search
+    over slices, days and metrics pays for all that it tried: of quiet weeks about one in a hundred is called an incident.
+    ``not_enough_evidence`` says what could have been seen. Raises UsageError for a metric that is not there, an onset outside of
+    the data, a window that is none, an expectation that cannot be read.
     """
     began = time.perf_counter()
     asked = {"metric": metric, "onset": str(onset) if onset else None, "tz": tz, "where": where or {}}
     asked |= {name: str(w) for name, w in (("before", before), ("after", after)) if w}
+    asked |= {"expected": expected} if expected else {}
+    live = find_expected(obs, expected)
     obs = obs.where(**where) if where else obs
-    plan = tr.make_plan(obs, before=_window("before", before, tz), after=_window("after", after, tz), metrics=tuple(metrics))
+    windows = {"before": _window("before", before, tz), "after": _window("after", after, tz)}
+    plan = tr.make_plan(obs, **windows, metrics=tuple(metrics), expected=live)
     if plan is None:
         text = "The store holds no spans of the product: there is nothing to look at."
         return IncidentResult(name="incident", headline=text, parameters=asked, findings=(Finding("warning", text),))
@@ -69,7 +77,7 @@ def incident(
         result,
         parameters=asked,
         provenance=provenance(obs, {"start": plan.start.isoformat(), "end": plan.end.isoformat()}, began),
-        findings=_findings(plan),
+        findings=(*_findings(plan), *differing(obs, plan)),
         seconds=seconds,
     )
 
@@ -110,16 +118,20 @@ def _narrowed(plan: tr.Plan, metric: str, onset: Any, tz: str) -> tr.Plan:
 def _room(obs, plan: tr.Plan, kept: ExitStack) -> Room:
     """Everything that the answer is made of, computed once."""
     kept.enter_context(obs.kept(tr.RAW, tr.raw_sql(plan)))
-    wordings = wo.find_wordings(obs)
+    with ThreadPoolExecutor(1) as beside:  # reads words while the engine counts
+        found = beside.submit(wo.find_wordings, wo.read_texts(obs))
+        axes = ax.find_axes(obs, plan)
+        expected = ax.expect(obs, plan, axes)
+        wordings = found.result()
     first = len(plan.metrics)
     plan = replace(plan, metrics=plan.metrics + wo.metrics(wordings))
     kept.enter_context(obs.kept(wo.TEXTS, wo.texts_sql(wordings, first)))
-    axes = ax.find_axes(obs, plan)
-    expected = ax.expect(obs, plan, axes)
     kept.enter_context(obs.kept(ax.CODED, ax.coded_sql(plan, axes, expected)))
     counter = Counter(obs, plan, axes)
     cube = build(counter, {i: e.skew for i, e in expected.of.items()})
-    room = Room(counter, cube, find_leads(counter, cube))
+    fine = Counter(obs, plan, axes, HOURS)
+    hours = build(fine, cube.skew)
+    room = Room(counter, cube, find_leads(counter, cube, hours), fine, hours)
     room.judged = set(expected.judged)
     room.suspects = of_suspects(room, find_suspects(counter, cube, wordings))
     return room

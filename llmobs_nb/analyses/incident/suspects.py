@@ -13,7 +13,7 @@ import numpy as np
 from ...stats.likelihood import binomial_fit
 from ..reductions import rows
 from .axes import CODED, DERIVED, DOCUMENTS, TECHNICAL
-from .cube import Counter, Cube, Label
+from .cube import Counter, Cube, Label, where_sql
 from .wording import Wording
 
 SAME = 0.7
@@ -81,11 +81,6 @@ def _of_version(counter: Counter, cube: Cube, cell: int) -> Suspect:
     last = int(row["last"])
     out.end = last + 1 if last < counter.plan.days - 3 else None
     return out
-
-
-def where_sql(label: Label) -> str:
-    """The condition on the coded table that a slice stands for."""
-    return " AND ".join(f"c{axis} = {code}" for axis, code in label) or "true"
 
 
 def _shared(counter: Counter, cube: Cube, wordings) -> list[int | None]:
@@ -226,8 +221,4 @@ def sums_of(counter: Counter, cube: Cube, label: Label) -> np.ndarray:
         return cube.total.copy()
     if label in cube.labels:
         return cube.sums[:, :, cube.labels.index(label)].astype(float)
-    got = counter.by([a for a, _ in label])
-    place = 0
-    for a, code in label:
-        place = place * len(counter.axes[a].values) + code
-    return got[:3, :, place]
+    return counter.of(label)

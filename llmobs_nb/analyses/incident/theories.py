@@ -16,10 +16,10 @@ from ...stats.estimate import Estimate
 from ...stats.scan import effects
 from ..reductions import rows
 from .axes import CODED
-from .cube import Counter, Cube, Label
+from .cube import Counter, Cube, Label, where_sql
 from .leads import Lead, Leads, shock
 from .refine import best_slice
-from .suspects import Suspect, sums_of, where_sql
+from .suspects import Suspect, sums_of
 
 JUDGED_WEIGHT = 0.6
 NEUTRAL_WEIGHT = 0.04
@@ -47,7 +47,8 @@ FALLBACK = {"latency_ms": "provider_latency", "cost_usd": "price"}
 class Theory:
     """One explanation: kind, slice (codes by axis), sums of all metrics there, first day, first day after, and the metric that tells most.
 
-    ``tests`` are (before, after, effect) per metric at that onset, nothing searched.
+    ``tests`` are (before, after, effect) per metric at that onset, nothing searched. Of a burst of hours ``hours`` are the first
+    and the first after, and the tests are of these, not of the days around them.
     """
 
     kind: str
@@ -60,13 +61,15 @@ class Theory:
     tests: dict[int, tuple[Estimate, Estimate, Estimate]] = field(default_factory=dict)
     suspect: Suspect | None = None
     lead: Lead | None = None
+    hours: tuple[int, int] | None = None
 
 
 class Room:
     """The data that theories are tested on."""
 
-    def __init__(self, counter: Counter, cube: Cube, leads: Leads) -> None:
+    def __init__(self, counter: Counter, cube: Cube, leads: Leads, fine: Counter, hours: Cube) -> None:
         self.counter, self.cube, self.leads = counter, cube, leads
+        self.fine, self.hours = fine, hours
         self.plan = counter.plan
         self.names = {m.name: i for i, m in enumerate(self.plan.metrics)}
         self.suspects: list[Theory] = []
@@ -78,29 +81,23 @@ class Room:
         return {"up": -1, "down": 1, "": 0}[self.plan.metrics[i].better]
 
     def cells(self, sums: np.ndarray, i: int) -> Cells:
-        """One metric of one slice against all traffic."""
-        n, s, q = (x[None] for x in sums[:, i])
-        total = np.maximum(self.cube.total[:, i], 0)
-        short = sums[0, i] > total[0]
-        total = np.where(short, sums[:, i], total)
-        return Cells(
-            n,
-            s,
-            q,
-            total,
-            [1],
-            rate=self.plan.metrics[i].kind == "rate",
-            skew=self.cube.skew.get(i, 0.0),
-            phase=self.plan.start.weekday(),
-        )
+        """One metric of one slice against all traffic, by days or, where the sums are, by parts of a day."""
+        whole = self.cube if sums.shape[-1] == self.plan.days else self.hours
+        return whole.cells(self.plan, i, sums)
 
-    def tests(self, sums: np.ndarray, day: int, end: int | None) -> dict:
+    def tests(self, sums: np.ndarray, start: int, stop: int | None) -> dict:
         """(before, after, effect) per metric of a slice, net of the rest of traffic as far as that tells of shared shocks."""
         out = {}
         for i, m in enumerate(self.plan.metrics):
             if not m.name.startswith("text:") and sums[0, i].sum() >= 10:
-                out[i] = effects(self.cells(sums, i), [0], max(day, 1), end, shock=self.shock(i))[0]
+                shock = self.shock(i) * (self.hours.per_day if sums.shape[-1] != self.plan.days else 1)
+                out[i] = effects(self.cells(sums, i), [0], max(start, 1), stop, shock=shock)[0]
         return out
+
+    def by_hours(self, label: Label, hours: tuple[int, int]) -> dict:
+        """:meth:`tests` of a burst of hours, rounded to the bins that they touch."""
+        size = 24 // self.fine.per_day
+        return self.tests(sums_of(self.fine, self.hours, label), hours[0] // size, -(-hours[1] // size))
 
     def shock(self, i: int) -> float:
         """Variance that days share in a metric, beyond sampling and over long stretches."""
@@ -173,15 +170,22 @@ def of_leads(room: Room) -> list[Theory]:
         if any(s.metric == lead.metric and _near(s.day, lead.day) for s in seen):
             continue
         seen.append(lead)
-        exposed = lead.cell in room.cube.exposures
-        label = (
-            lead.label if exposed else best_slice(room.counter, room.cube, lead.metric, lead.day, lead.end, room.bad(lead.metric))
-        )
+        exposed = lead.hours is None and lead.cell in room.cube.exposures
+        label = lead.label if exposed else _slice(room, lead)
         sums = room.cube.sums[:, :, lead.cell].astype(float) if exposed else sums_of(room.counter, room.cube, label)
-        tests = room.tests(sums, lead.day, lead.end)
+        tests = room.by_hours(label, lead.hours) if lead.hours else room.tests(sums, lead.day, lead.end)
+        known = {"tests": tests, "lead": lead, "hours": lead.hours}
         support = -math.log(max(lead.p, 1e-260))
-        out.append(Theory(_kind(room, lead, tests), label, sums, lead.day, lead.end, lead.metric, support, tests, lead=lead))
+        out.append(Theory(_kind(room, lead, tests), label, sums, lead.day, lead.end, lead.metric, support, **known))
     return out
+
+
+def _slice(room: Room, lead: Lead) -> Label:
+    bad = room.bad(lead.metric)
+    if lead.hours is None:
+        return best_slice(room.counter, room.cube, lead.metric, lead.day, lead.end, bad)
+    start, stop = (h * room.fine.per_day // 24 for h in lead.hours)
+    return best_slice(room.fine, room.hours, lead.metric, start, stop, bad)
 
 
 def overlap(room: Room, a: Theory, b: Theory) -> float:

@@ -11,14 +11,17 @@ from ...errors import UsageError
 from ...ingest.fill import FROM_METADATA
 from ...schema import SPANS
 from ..reductions import data_range, rows
-from .watched import WATCHED, Metric, score_metric
+from .expectations import Expected
+from .watched import SESSION_SCORE, WATCHED, Metric, score_metric, score_of
 
 Window = tuple[datetime, datetime] | None
 MOMENT = timedelta(microseconds=1)
 RAW = "incident_raw"
 DAYS = 56
 HOUR_US = 3_600_000_000
-MOST_SCORES = 6
+LEAST_SCORES = 30
+MOST_SCORES, MOST_SESSION_SCORES = 6, 3
+_OF_SESSIONS = "trace_id IS NULL AND session_id IS NOT NULL"
 # What the answering model call says; the others are said by any span of the trace.
 OF_CALLS = ("provider", "model_requested", "model", "prompt_name", "prompt_version", "model_params")
 _NO_SLICE = {
@@ -44,7 +47,7 @@ class Plan:
     """The window in whole days from ``start`` on, the metrics (in the order of the columns m0, m1 …) and the dimensions (d0 …).
 
     ``environments`` are left out; ``chosen`` is the one metric and ``onset`` the moment that was asked for, if any;
-    of ``windows`` (before, after), where they are given, nothing outside counts.
+    of ``windows`` (before, after), where they are given, nothing outside counts. ``expected`` says what should have been live.
     """
 
     start: datetime
@@ -55,6 +58,7 @@ class Plan:
     chosen: str | None = None
     onset: datetime | None = None
     windows: tuple[tuple[datetime, datetime], ...] = ()
+    expected: tuple[Expected, ...] = ()
 
     @property
     def end(self) -> datetime:
@@ -75,7 +79,9 @@ class Plan:
         return self.start + timedelta(days=float(day))
 
 
-def make_plan(obs, *, before: Window = None, after: Window = None, metrics: tuple[Metric, ...] = ()) -> Plan | None:
+def make_plan(
+    obs, *, before: Window = None, after: Window = None, metrics: tuple[Metric, ...] = (), expected: tuple[Expected, ...] = ()
+) -> Plan | None:
     """What to look at: the last eight weeks of data, or the windows, every score and every dimension. None for an empty store."""
     first, last = data_range(obs)
     if first is None:
@@ -88,7 +94,8 @@ def make_plan(obs, *, before: Window = None, after: Window = None, metrics: tupl
     start = end - timedelta(days=days)
     dims, environments = _dimensions(obs)
     onset = windows[1][0] if windows else None
-    return Plan(start, days, (*_scores(obs, start), *WATCHED, *metrics), dims, environments, onset=onset, windows=windows)
+    watched = (*_scores(obs, start), *_scores(obs, start, sessions=True), *WATCHED, *metrics)
+    return Plan(start, days, watched, dims, environments, onset=onset, windows=windows, expected=expected)
 
 
 def midnight(at: datetime) -> datetime:
@@ -112,17 +119,19 @@ def windows_of(before: Window, after: Window, begin: datetime, end: datetime) ->
     return before, after
 
 
-def _scores(obs, start: datetime) -> tuple[Metric, ...]:
-    """The most frequent scores with a number; judges before users before humans."""
+def _scores(obs, start: datetime, *, sessions: bool = False) -> tuple[Metric, ...]:
+    """The most frequent scores with a number, of traces or of whole sessions; judges before users before humans."""
+    about = _OF_SESSIONS if sessions else "trace_id IS NOT NULL"
     found = rows(
         obs,
         f"""SELECT name, coalesce(rater, 'unknown') AS rater, count(*) AS n, min(value) AS low, max(value) AS high
-        FROM scores WHERE value IS NOT NULL AND trace_id IS NOT NULL AND created_at >= TIMESTAMPTZ {literal(start.isoformat())}
-        GROUP BY 1, 2 HAVING count(*) >= 30 AND max(value) > min(value) ORDER BY n DESC, name, rater LIMIT {MOST_SCORES}""",
+        FROM scores WHERE value IS NOT NULL AND {about} AND created_at >= {_at(start)}
+        GROUP BY 1, 2 HAVING count(*) >= {LEAST_SCORES} AND max(value) > min(value)
+        ORDER BY n DESC, name, rater LIMIT {MOST_SESSION_SCORES if sessions else MOST_SCORES}""",
     )
     order = {"judge": 0, "unknown": 1, "code": 2, "user": 3, "human": 4}
     found.sort(key=lambda r: (order.get(r["rater"], 9), -r["n"], r["name"]))
-    return tuple(score_metric(r["name"], r["rater"], r["low"], r["high"]) for r in found)
+    return tuple(score_metric(r["name"], r["rater"], r["low"], r["high"], session=sessions) for r in found)
 
 
 def _dimensions(obs) -> tuple[tuple[Dimension, ...], tuple[str, ...]]:
@@ -150,23 +159,42 @@ def raw_sql(plan: Plan) -> str:
     """One row per trace: identity, started, hour since the start, d0 …, m0 …, and where its texts are."""
     since, until = _at(plan.start), _at(plan.end)
     dims = ", ".join(f"{d.sql} AS d{i}" for i, d in enumerate(plan.dimensions))
-    scores = [(i, m) for i, m in enumerate(plan.metrics) if m.name.startswith("score:")]
     metrics = ", ".join(f"CAST({m.sql} AS DOUBLE) AS m{i}" for i, m in enumerate(plan.metrics) if m.sql)
-    judged = ", ".join(f"avg(value) FILTER ({_of(m)}) AS m{i}" for i, m in scores)
     left_out = f" WHERE environment IS NULL OR environment NOT IN ({', '.join(map(literal, plan.environments))})"
     start_us = int(plan.start.timestamp() * 1e6)
     inside = " OR ".join(f"(start_time >= {_at(lo)} AND start_time < {_at(hi)})" for lo, hi in plan.windows) or "true"
-    traces = f"""SELECT source, project, trace_id, min(start_time) AS started, max(turn) AS turn,
+    scored = _scored(plan)
+    session = "max(session_id) AS session_of," if "sessions" in scored else ""
+    traces = f"""SELECT source, project, trace_id, min(start_time) AS started, max(turn) AS turn, {session}
         max(environment) AS environment, {dims}, {metrics},
         arg_max(span_id, start_time) FILTER (WHERE kind = 'llm') AS call_id,
         max(CASE WHEN kind = 'retriever' THEN len(retrieval_ids) END) AS documents
       FROM spans WHERE purpose IS NULL AND start_time >= {since} AND start_time < {until}
         AND day >= DATE {literal(str(plan.start.date()))} - 1 AND ({inside}) GROUP BY source, project, trace_id"""
-    scored = f""", scored AS (SELECT source, project, trace_id, {judged} FROM scores WHERE value IS NOT NULL
-        GROUP BY source, project, trace_id)""" if judged else ""  # fmt: skip
-    join = " LEFT JOIN scored USING (source, project, trace_id)" if judged else ""
+    parts = "".join(f", {name} AS ({sql})" for name, sql in scored.items())
+    joins = "".join(f" LEFT JOIN {name} USING (source, project, trace_id)" for name in scored)
     hour = f"CAST(floor((epoch_us(started) - {start_us}) / {HOUR_US}) AS INTEGER) AS hour"
-    return f"WITH traces AS ({traces}){scored} SELECT *, {hour} FROM traces{join}{left_out if plan.environments else ''}"
+    return f"WITH traces AS ({traces}){parts} SELECT *, {hour} FROM traces{joins}{left_out if plan.environments else ''}"
+
+
+def _scored(plan: Plan) -> dict[str, str]:
+    """The tables of scores by trace, by name. A session's score stands once, at its last trace, so that it counts once."""
+    columns: dict[bool, list[str]] = {False: [], True: []}
+    for i, m in enumerate(plan.metrics):
+        if m.is_score:
+            columns[m.name.startswith(SESSION_SCORE)].append(f"avg(value) FILTER ({_of(m)}) AS m{i}")
+    out = {}
+    if columns[False]:
+        out["scored"] = f"""SELECT source, project, trace_id, {", ".join(columns[False])} FROM scores WHERE value IS NOT NULL
+            GROUP BY source, project, trace_id"""
+    if columns[True]:
+        out["sessions"] = f"""SELECT t.source, t.project, t.trace_id, {", ".join(columns[True])}
+            FROM (SELECT source, project, trace_id, session_of, row_number() OVER (PARTITION BY source, project, session_of
+              ORDER BY started DESC, trace_id DESC) AS place FROM traces) t
+            JOIN (SELECT * FROM scores WHERE value IS NOT NULL AND {_OF_SESSIONS}) s
+              ON s.source = t.source AND s.project = t.project AND s.session_id = t.session_of
+            WHERE t.place = 1 GROUP BY 1, 2, 3"""
+    return out
 
 
 def _at(at: datetime) -> str:
@@ -174,5 +202,5 @@ def _at(at: datetime) -> str:
 
 
 def _of(metric: Metric) -> str:
-    name, rater = metric.name.removeprefix("score:").rsplit(":", 1)
+    name, rater = score_of(metric)
     return f"WHERE name = {literal(name)} AND coalesce(rater, 'unknown') = {literal(rater)}"

@@ -9,6 +9,7 @@ from typing import Literal
 from ...errors import UsageError, choose
 
 _LLM = "kind = 'llm'"
+SCORE, SESSION_SCORE = "score:", "session_score:"
 
 
 def _of_root(column: str) -> str:
@@ -17,6 +18,10 @@ def _of_root(column: str) -> str:
 
 def _of_calls(column: str, how: str = "sum") -> str:
     return f"{how}(CASE WHEN {_LLM} THEN {column} END)"
+
+
+def _stage(kind: str) -> str:
+    return f"sum(CASE WHEN kind = '{kind}' THEN latency_ms END)"
 
 
 def _any(condition: str, among: str = _LLM) -> str:
@@ -46,15 +51,25 @@ class Metric:
     better: Literal["up", "down", ""]
     margin: float
 
+    @property
+    def is_score(self) -> bool:
+        """Whether it is a judgement, of traces or of sessions."""
+        return self.name.startswith((SCORE, SESSION_SCORE))
 
+
+# Retrieval and tools are a part of the latency: by themselves only larger changes matter.
 WATCHED = (
     Metric("error_rate", "Error rate", _any("status = 'error'", f"({_LLM} OR is_root)"), "rate", "rate", "down", 0.02),
     Metric("guardrail_block_rate", "Guardrail block rate",
            "max(CASE WHEN guardrails IS NOT NULL THEN CASE WHEN guardrails LIKE '%\"block%' THEN 1e0 ELSE 0e0 END END)",
            "rate", "rate", "down", 0.03),
-    Metric("length_rate", "Rate of answers cut at a ceiling", _any("finish_reason = 'length'"), "rate", "rate", "down", 0.03),
+    Metric("length_rate", "Rate of answers cut at a ceiling", _any("finish_reason = 'length'", f"{_LLM} AND finish_reason IS NOT NULL"),
+           "rate", "rate", "down", 0.03),
     Metric("ttft_ms", "Time to first token", _of_calls("ttft_ms", "avg"), "log", "ms", "down", 0.15),
     Metric("latency_ms", "Latency", _of_root("latency_ms"), "log", "ms", "down", 0.15),
+    Metric("llm_latency_ms", "Time in model calls", _stage("llm"), "log", "ms", "down", 0.15),
+    Metric("retrieval_latency_ms", "Time in retrieval", _stage("retriever"), "log", "ms", "down", 0.3),
+    Metric("tool_latency_ms", "Time in tools", _stage("tool"), "log", "ms", "down", 0.3),
     Metric("cost_usd", "Cost per trace", "sum(cost_usd)", "log", "usd", "down", 0.15),
     Metric("unit_price", "Recorded cost over list price, calls without cache",
            f"{_PLAIN.format('cost_recorded_usd')} / nullif({_PLAIN.format('cost_list_usd')}, 0)", "log", "ratio", "down", 0.05),
@@ -75,17 +90,32 @@ WATCHED = (
 )  # fmt: skip
 
 
-def score_metric(name: str, rater: str, low: float, high: float) -> Metric:
-    """The metric of one score by one kind of rater; its margin is 5 % of the range seen."""
+def score_metric(name: str, rater: str, low: float, high: float, *, session: bool = False) -> Metric:
+    """The metric of one score, of traces or of sessions, by one kind of rater; its margin is 5 % of the range seen."""
     spread = 1.0 if low >= 0 and high <= 1 else high - low
-    return Metric(f"score:{name}:{rater}", f"{name} ({rater})", "", "mean", "score", "up", 0.05 * (spread or 1.0))
+    start, label = (SESSION_SCORE, f"{name} of sessions ({rater})") if session else (SCORE, f"{name} ({rater})")
+    return Metric(f"{start}{name}:{rater}", label, "", "mean", "score", "up", 0.05 * (spread or 1.0))
 
 
-# Said by the text of the answer; its column comes with the wordings.
+def score_of(metric: Metric) -> tuple[str, str]:
+    """Name and rater of the score that a metric is."""
+    name, rater = metric.name.split(":", 1)[1].rsplit(":", 1)
+    return name, rater
+
+
+# Said by the text of the answer; their columns come with the wordings.
 REFUSAL = Metric("refusal_rate", "Refusal rate", "", "rate", "rate", "down", 0.02)
 REFUSES = (
     r"(?i)(i'm|i am|we are) (sorry|afraid|unable|not able|not allowed)|(cannot|can't|can not|unable to|not able to) "
     r"(help|assist|provide|comply|answer|do that|share)|as an ai\b"
+)
+TONE = Metric("negative_tone_rate", "Rate of answers that regret, fail or blame", "", "rate", "rate", "down", 0.03)
+# English only. Regret, then what the speaker failed at ("if the upload failed" is help, not failure), then blame.
+NEGATIVE = (
+    r"(?i)\bsorry\b|\bunfortunately\b|\bregrettabl[ey]\b|\b((my|our|sincere) apologies|apologies for)\b"
+    r"|\b(i|we) (regret|((sincerely|deeply|do|must) )?apologi[sz]e)\b|\b(i|we)( am| are|['’](m|re)) afraid\b"
+    r"|\b(i|we) (could(n['’]t| not)|failed to|(was|were|am|are) (not able|unable))\b|\b(something|this) went wrong\b"
+    r"|\byour (own )?(fault|mistake)\b|\byou (failed to|should have (read|checked|known|asked|said|done|told))\b"
 )
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,60}")
 
@@ -99,7 +129,7 @@ def metric(name: str, *, sql: str, unit: str, better: str = "down", kind: str = 
     """
     choose("better", better, ["up", "down", ""])
     choose("kind", kind, ["rate", "mean", "log"])
-    if not _NAME.fullmatch(name) or name in {m.name for m in (*WATCHED, REFUSAL)}:
+    if not _NAME.fullmatch(name) or name in {m.name for m in (*WATCHED, REFUSAL, TONE)}:
         raise UsageError(f"metric: name={name!r} is taken or no lower-case identifier; choose another, such as resolved_rate")
     if not sql.strip():
         raise UsageError(f"metric: sql={sql!r} is empty; give an aggregate over the spans of a trace, such as max(cost_usd)")
