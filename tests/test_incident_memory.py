@@ -1,6 +1,9 @@
 """What becomes of incidents: remembered in the store and known again, and whether a fix worked."""
 
+import errno
 import json
+import os
+import re
 import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -13,8 +16,9 @@ import pytest
 import llmobs_nb as lm
 from llmobs_nb.analyses.incident import Cause, IncidentResult, Onset, known, remember
 from llmobs_nb.analyses.incident.memory import MOST, recognise
-from llmobs_nb.errors import LockedError, UsageError
+from llmobs_nb.errors import LockedError, StoreError, UsageError
 from llmobs_nb.stats.estimate import Estimate
+from llmobs_nb.store.place import Bucket
 from llmobs_nb.store.store import Store
 
 SCORE = "score:q:judge"
@@ -155,6 +159,68 @@ def test_a_writer_that_does_not_let_go_is_named(root, monkeypatch):
         with pytest.raises(LockedError):
             remember(found(store=root))
     assert known(root) == ()
+
+
+REFUSED = OSError("When initiating multipart upload: AWS Error ACCESS_DENIED during PutObject operation: user x may not")
+UNWRITABLE = {
+    "a folder that is read-only": (
+        PermissionError(errno.EACCES, "Permission denied", "s/_llmobs/head.old.json.1"),
+        r"store '\S+' cannot be written: Permission denied; give a folder that you may write",
+    ),
+    "a disk that is read-only": (
+        OSError(errno.EROFS, "Read-only file system", "s/_llmobs/head.json.1"),
+        r"store '\S+' cannot be written: Read-only file system; give a folder that you may write",
+    ),
+    "a bucket without the right": (
+        Bucket("s3://bucket/s").refusal(REFUSED),
+        r"store 's3://bucket/s': access is refused; check AWS_ACCESS_KEY_ID, .* and what they allow",
+    ),
+    "an error that is hostile": (
+        OSError("a\x1b[31mb\n\u202esk-abcdefgh12345678"),
+        r"store '\S+' cannot be written: ab sk-…; give a folder that you may write",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", UNWRITABLE)
+def test_a_store_that_cannot_be_written_gives_the_same_answer_and_one_line(root, monkeypatch, capsys, case):
+    kit.put(root, [kit.trace("t", kit.MONDAY)])
+    error, words = UNWRITABLE[case]
+
+    def refuse(self, head):
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "write_head", refuse)
+        one = remember(found(store=root))
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert re.fullmatch(
+        rf"llmobs: note: the incident is not remembered, later reports will not know it again: {words}\n", told.err
+    )
+    assert known(root) == ()
+    later = remember(found(store=root))
+    assert replace(one, first_reported=later.first_reported, last_reported=later.last_reported) == later
+    assert known(root) == (later,) and capsys.readouterr().err == ""
+
+
+def test_a_lock_that_cannot_be_opened_is_a_store_that_cannot_be_written(root, capsys):
+    kit.put(root, [kit.trace("t", kit.MONDAY)])
+    lock = os.path.join(root, "_llmobs", "lock")
+    os.remove(lock)
+    os.mkdir(lock)
+    assert remember(found(store=root)).where == {"auth": "sso"}
+    assert "cannot be written: Is a directory; give a folder that you may write\n" in capsys.readouterr().err
+    assert known(root) == ()
+
+
+def test_a_memory_that_cannot_be_read_is_an_error(root):
+    remember(found(store=root))
+    store = Store(root)
+    store.write_head(store.head() | {"incidents": [{"id": "x"}]})
+    for ask in (known, lambda root: remember(found(store=root))):
+        with pytest.raises(StoreError, match=r"what it remembers of incidents cannot be read; remove 'incidents' from its head"):
+            ask(root)
 
 
 def test_next_week_s_report_knows_the_incident_again(tmp_path):

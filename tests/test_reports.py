@@ -10,6 +10,7 @@ import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
+import fixtures_incident
 import nbformat
 import numpy as np
 import pandas as pd
@@ -19,13 +20,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from llmobs_nb import reports
+from llmobs_nb import reports, views
 from llmobs_nb.errors import InputError, InterruptError, StoreError, UsageError
 from llmobs_nb.reports import delivery, runner, templates
 from llmobs_nb.reports import run as runs
 from llmobs_nb.reports.export import export
 from llmobs_nb.reports.freeze import STATE, VIEW, freeze
 from llmobs_nb.reports.sanitize import sanitize
+from llmobs_nb.views import bundle
 
 TESTS = Path(__file__).parent
 PARAMETERS = """store: str = "."  # the store
@@ -56,17 +58,18 @@ def saved(folder, nb, name="tiny"):
 
 
 class Page(HTMLParser):
-    """Tags and attributes of a page, and the text outside styles."""
+    """Tags and attributes of a page, its links, and the text outside styles."""
 
     def __init__(self, text):
         super().__init__()
-        self.tags, self.attributes, self.words, self.stack, self.lost = [], [], "", [], 0
+        self.tags, self.attributes, self.links, self.words, self.stack, self.lost = [], [], [], "", [], 0
         self.feed(text)
         self.close()
 
     def handle_starttag(self, tag, attrs):
         self.tags.append(tag)
         self.attributes += [(tag, k, v or "") for k, v in attrs]
+        self.links += [dict(attrs)] if tag == "a" else []
         if tag not in ("meta", "img", "source", "br", "hr", "col", "wbr"):
             self.stack.append(tag)
 
@@ -79,12 +82,21 @@ class Page(HTMLParser):
             self.words += data
 
 
+OURS = {"href", "target", "rel", "style", "title"}
+ADDRESSES = {"action", "archive", "background", "cite", "classid", "codebase", "data", "formaction", "icon", "manifest", "ping"}
+ADDRESSES |= {"poster", "profile", "srcdoc", "usemap", "xlink:href", "xmlns"}
+
+
 def assert_cannot_act(text):
-    """No script, no handler, no address that is fetched or followed, no frame; well formed."""
+    """No script, no handler, no frame, nothing that is loaded from outside; links lead to web pages only; well formed."""
     page = Page(text)
-    assert not set(page.tags) & {"script", "iframe", "object", "embed", "svg", "math", "form", "link", "base", "a"}
-    assert not [a for a in page.attributes if a[1].startswith("on") or a[1] in ("href", "action", "srcdoc", "formaction")]
+    assert not set(page.tags) & {"script", "iframe", "object", "embed", "svg", "math", "form", "link", "base", "area"}
+    assert not [a for a in page.attributes if a[1].startswith("on") or a[1] in ADDRESSES]
     assert all(v.startswith("data:image/") for _, k, v in page.attributes if k in ("src", "srcset"))
+    assert all(tag == "a" for tag, k, _ in page.attributes if k == "href")
+    for link in page.links:
+        assert set(link) <= OURS and (link["target"], link["rel"]) == ("_blank", "noopener noreferrer nofollow")
+        assert re.fullmatch(r"https?://[^\s\\/?#@%]+([/?#][^\s\\]*)?", link["href"], re.I)
     assert not re.search(r"url\(|@import|expression\(", "".join(v for _, k, v in page.attributes if k == "style"))
     assert not page.stack and not page.lost
     return page
@@ -143,7 +155,7 @@ def test_the_page_cannot_act_and_says_it(good):
         assert words in page.words
     assert page.tags.count("img") == 5  # four charts and the one that lost its address
     policy = [v for t, k, v in page.attributes if t == "meta" and v.startswith("default-src")]
-    assert policy == ["default-src 'none'; img-src data:; style-src 'unsafe-inline'"]
+    assert policy == ["default-src 'none'; img-src data:; style-src 'unsafe-inline'"]  # no sandbox: links can be followed
 
 
 def test_the_page_is_small_and_hides_code(good):
@@ -476,6 +488,38 @@ def test_sanitize(raw, kept):
 @given(st.text(alphabet="<>/=\"' abscriptonlx&;!-", max_size=80))
 def test_sanitized_html_never_acts(text):
     assert_cannot_act(sanitize(text))
+
+
+# --- links
+
+
+PIECES = [
+    "http", "https", "HTTPS", "javascript", "data", ":", "/", "//", "\\", "@", "h.example", "[::1]", "%40", "%0a", "\t", "\n", " ", "\x00", "\x1f",
+    "&#58;", "&colon;", "&Tab;", "&#9;", "&sol;", "?", "#", ".", ":80", "\u202e", "\xa0", "ｈ", '"', "'", ">", "<a href=", "</a>",
+]  # fmt: skip
+STARTS = ["", "https://", "http://h.example", "https://h.example/x", "javascript:"]
+
+
+@given(st.sampled_from(STARTS), st.lists(st.sampled_from(PIECES), max_size=12), st.sampled_from(['"', "'", ""]))
+def test_an_address_of_any_pieces_leads_to_a_web_page_or_nowhere(start, pieces, quote):
+    made = sanitize(f"<a href={quote}{start}{''.join(pieces)}{quote}>t</a>")
+    assert_cannot_act(made)
+    assert sanitize(made) == made
+
+
+def test_the_deep_links_of_a_page_reach_the_report(monkeypatch):
+    monkeypatch.setattr(bundle, "png", lambda figure: b"\x89PNG")
+    data = {"text/html": views.incident(fixtures_incident.incident()).html}
+    cells = [
+        new_code_cell("x", outputs=[new_output("display_data", data=data)]),
+        new_markdown_cell("[read](https://docs.example/x) [run](javascript:x)"),
+    ]
+    page = assert_cannot_act(export(new_notebook(cells=cells), title="t"))
+    assert [link["href"] for link in page.links] == [fixtures_incident.URL, "https://docs.example/x"]
+    assert "run" in page.words
+
+
+# --- the page
 
 
 def test_export_without_a_title_or_outputs():

@@ -270,7 +270,7 @@ def test_the_cells_of_the_notebook_run_and_ask_what_the_parameters_say(monkeypat
     for cell in book.cells:
         if cell.cell_type == "code":
             exec(cell.source, room)
-    given = {"metric": "auto", "onset": None, "before": "", "after": "", "tz": "UTC", "where": {}}
+    given = {"metric": "auto", "onset": None, "before": "", "after": "", "tz": "UTC", "where": {}, "expected": ""}
     assert asked == [(".llmobs", given)]
     assert kept == [room["result"]]
     assert room["explorer"].kwargs()["metric"] == "score:helpfulness:judge"

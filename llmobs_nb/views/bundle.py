@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ..html import Html, figure, image
-from .theme import DARK, LIGHT, Theme, png, style
+from ..html import Html, figure, image, stack
+from .theme import DARK, LIGHT, png, style
 
 if TYPE_CHECKING:
     from ipywidgets import Widget
@@ -62,12 +62,15 @@ class View:
         return {k: v for k, v in kept.items() if not exclude or k not in exclude}
 
 
-def drawn(draw: Callable[[Theme], Figure], alt: str, caption: object = None) -> tuple[Html, Figure]:
-    """The chart that ``draw`` makes, as HTML for light and dark readers, and the light figure itself."""
-    pictures, light = {}, None
+def chart(draw: Callable[..., Figure], result, message: str, below: Html) -> View:
+    """The view of a chart: ``draw(result, theme=…)`` for light and dark readers, its ``message`` for those who do not see it.
+
+    What stands ``below`` says the same in numbers. The view's one figure is the light one.
+    """
+    pictures, figures = {}, []
     for theme in (LIGHT, DARK):
         with style(theme):
-            made = draw(theme)
-            pictures[theme.name] = png(made)
-        light = light or made
-    return figure(image(pictures["light"], alt, dark=pictures["dark"]), caption), light
+            figures.append(draw(result, theme=theme))
+            pictures[theme.name] = png(figures[-1])
+    shown = figure(image(pictures["light"], message, dark=pictures["dark"]))
+    return View(stack(shown, below), message, figures=(figures[0],))

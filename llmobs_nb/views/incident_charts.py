@@ -5,7 +5,7 @@ The slice is a blue line with filled marks, the rest of traffic a dashed grey on
 
 from __future__ import annotations
 
-from datetime import datetime, time, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,8 +13,9 @@ import pandas as pd
 
 from .. import units
 from . import incident_words as words
+from .chart_parts import date_axis, finish, noon, nothing_to_draw, reach, value_axis, value_axis_across
+from .common_words import local, tz_of
 from .theme import LIGHT, Theme, label, new_figure, themed
-from .weekly_charts import _axis, _few, _nothing, _reach, _title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 MAX_SLICES = 12
 MAX_MARKS = 20
-_NOON = timedelta(hours=12)
 
 
 @themed
@@ -33,19 +33,17 @@ def timeline(result, *, figure: Figure | None = None, theme: Theme = LIGHT) -> F
     """
     frame = result.timeline[result.timeline.value.notna()] if len(result.timeline) else result.timeline
     if not len(frame):
-        return _nothing(figure, words.timeline(result), theme)
+        return nothing_to_draw(figure, words.timeline(result), theme)
     figure = figure or new_figure(3.9)
     ax = figure.subplots()
-    frame = frame.assign(x=[_noon(day) for day in frame.day]).sort_values("x", kind="stable")
+    frame = frame.assign(x=[noon(day) for day in frame.day]).sort_values("x", kind="stable")
     for part, look in _looks(theme).items():
         _line(ax, frame[frame.part == part], part, look)
-    _axis(ax, lambda v: units.quantity(v, result.unit))
-    _dates(ax, frame)
+    value_axis(ax, lambda v: units.quantity(v, result.unit))
+    date_axis(ax, frame.x)
     _onset(ax, result, theme)
     _marks(ax, result, theme)
-    _title(figure, words.timeline(result), theme)
-    figure.legend(*ax.get_legend_handles_labels(), loc="outside lower left", ncols=3)
-    return figure
+    return finish(figure, words.timeline(result), ax, theme, columns=3)
 
 
 @themed
@@ -53,7 +51,7 @@ def slices(result, *, figure: Figure | None = None, theme: Theme = LIGHT) -> Fig
     """The change of each slice net of the rest, with its interval; the picked one is blue, hatched and marked with an arrow."""
     frame = _largest(result.slices)
     if not len(frame):
-        return _nothing(figure, words.slices(result), theme)
+        return nothing_to_draw(figure, words.slices(result), theme)
     figure = figure or new_figure(1.5 + 0.34 * len(frame))
     ax = figure.subplots()
     y, picked = np.arange(len(frame))[::-1], frame.picked.to_numpy(bool)
@@ -61,19 +59,14 @@ def slices(result, *, figure: Figure | None = None, theme: Theme = LIGHT) -> Fig
         look = {"color": theme.this, "hatch": "//"} if name == "picked" else {"color": theme.last}
         if one.any():
             ax.barh(y[one], frame.effect[one], height=0.55, label=name, **look)
-    reach = [_reach(frame.effect, frame.low, -1), _reach(frame.effect, frame.high, 1)]
-    ax.errorbar(frame.effect, y, xerr=reach, fmt="none", ecolor=theme.ink, elinewidth=1.3, capsize=3)
+    reaches = reach(frame.effect, frame.low, frame.high)
+    ax.errorbar(frame.effect, y, xerr=reaches, fmt="none", ecolor=theme.ink, elinewidth=1.3, capsize=3)
     ax.axvline(0, color=theme.muted, lw=1)
     names = [("▶ " if p else "") + label(words.where(words.pairs(s)), 44) for s, p in zip(frame.slice, picked, strict=True)]
     ax.set_yticks(y, names, color=theme.ink)
     ax.set_title("Change net of the rest of traffic, with 95 % interval")
-    ax.grid(visible=True, axis="x")
-    ax.grid(visible=False, axis="y")
-    ax.xaxis.set_major_formatter(lambda v, _: units.change(v, result.unit, "absolute"))
-    ax.xaxis.set_major_locator(_few())
-    _title(figure, words.slices(result), theme)
-    figure.legend(*ax.get_legend_handles_labels(), loc="outside lower left", ncols=2)
-    return figure
+    value_axis_across(ax, lambda v: units.change(v, result.unit, "absolute"))
+    return finish(figure, words.slices(result), ax, theme)
 
 
 def _looks(theme: Theme) -> dict[str, dict[str, object]]:
@@ -89,22 +82,8 @@ def _line(ax: Axes, part: pd.DataFrame, name: str, look: dict[str, object]) -> N
         ax.plot(part.x, part.value.astype(float), label=f"{words.SIDES[name]}, 95 % interval", **look)
 
 
-def _noon(day) -> datetime:
-    date = day.date() if isinstance(day, datetime) else day
-    return datetime.combine(date, time()) + _NOON
-
-
-def _dates(ax: Axes, frame: pd.DataFrame) -> None:
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-
-    locator = AutoDateLocator(minticks=3, maxticks=9)
-    ax.xaxis.set_major_locator(locator)
-    ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))
-    ax.set_xlim(frame.x.min() - _NOON, frame.x.max() + _NOON)
-
-
 def _clock(at, result) -> datetime:
-    return words.local(at, words.tz_of(result)).replace(tzinfo=None)
+    return local(at, tz_of(result)).replace(tzinfo=None)
 
 
 def _onset(ax: Axes, result, theme: Theme) -> None:

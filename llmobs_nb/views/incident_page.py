@@ -3,23 +3,36 @@
 from __future__ import annotations
 
 from datetime import datetime
-from urllib.parse import urlsplit
 
 from .. import units
-from ..html import LINE, Head, Html, badge, bullets, details, escape, heading, interval, join, paragraph, stack, table, tag
+from ..html import LINE, Head, Html, badge, bullets, details, heading, join, paragraph, stack, table, tag
 from ..text import terminal
 from . import incident_charts as charts
 from . import incident_words as words
-from .bundle import View, drawn
+from .bundle import View, chart
+from .common_words import cue, day_name, effect, level, moment, share, tz_of, with_interval
+from .parts import (
+    BLUE,
+    ORANGE,
+    findings,
+    left_out,
+    number_heads,
+    numbers,
+    page_head,
+    provenance,
+    strip,
+    trace_name,
+    trace_names,
+    two_lines,
+    verdict_badge,
+)
 from .theme import is_number, label
-from .weekly_page import _findings, _numbered, _numbers, _provenance, _two, _with_interval
 from .wording_diff import diff_html
 
 MAX_ROWS = 60
 MAX_CAUSES = 8
 MAX_TRACES = 40
-_COLOURS = {"incident": "#d55e00", "wrong": "#d55e00", "unusual": "#0072b2"}
-_GREY = "rgba(127,127,127,.85)"
+_COLOURS = {"incident": ORANGE, "wrong": ORANGE, "unusual": BLUE}
 _SLICES = (
     Head("slice"),
     Head("before", number=True),
@@ -39,21 +52,17 @@ def incident(result) -> View:
     pictures = [part for name, view in pieces.items() for part in (heading(name), view.html)]
     parts = [_top(result), *_causes(result), *_diffs(result), *pictures, *_traces(result), _changes(result), _others(result)]
     figures = tuple(f for v in pieces.values() for f in v.figures)
-    return View(stack(*parts, _findings(result), _provenance(result)), words.brief(result), figures=figures)
+    return View(stack(*parts, findings(result), provenance(result)), words.brief(result), figures=figures)
 
 
 def timeline(result) -> View:
     """Level by day of the slice and of the rest, with onset, end and change log; the numbers below."""
-    message = words.timeline(result)
-    picture, figure = drawn(lambda theme: charts.timeline(result, theme=theme), alt=message)
-    return View(stack(picture, _days(result)), message, figures=(figure,))
+    return chart(charts.timeline, result, words.timeline(result), _days(result))
 
 
 def slices(result) -> View:
     """The slices that moved most as bars, and as a table."""
-    message = words.slices(result)
-    picture, figure = drawn(lambda theme: charts.slices(result, theme=theme), alt=message)
-    return View(stack(picture, slice_table(result)), message, figures=(figure,))
+    return chart(charts.slices, result, words.slices(result), slice_table(result))
 
 
 def prompt_diff(result) -> View:
@@ -87,33 +96,28 @@ def slice_table(result, chosen: str | None = None) -> Html:
 
 
 def _top(result) -> Html:
-    icon, told, line = words.cue(words.VERDICTS, result.verdict)
-    mark = badge(told, icon, line=line, colour=_COLOURS.get(result.verdict, _GREY))
-    first = paragraph(mark, " ", tag("b", terminal(result.headline, 600)))
-    return stack(first, *map(paragraph, words.opening(result)))
+    mark = verdict_badge(words.VERDICTS, result.verdict, _COLOURS)
+    return page_head(result, *map(paragraph, words.opening(result)), mark=mark)
 
 
 def _days(result) -> Html:
-    head = [Head("day"), Head("part"), *_numbered("level, 95 % interval", "n")]
+    head = [Head("day"), Head("part"), *number_heads("level, 95 % interval", "n")]
     rows = []
     for r in result.timeline.sort_values(["day", "part"], kind="stable").to_dict("records"):
-        level = _with_interval(_level(r, "value", result.unit), r["low"], r["high"], result.unit)
-        rows.append([f"{r['day']:%a %Y-%m-%d}", words.SIDES.get(r["part"], label(r["part"])), level, units.count(r["n"])])
-    return _numbers(head, rows)
-
-
-def _level(row: dict, value: str, unit: str) -> str:
-    return units.quantity(row[value], unit, low=row["low"], high=row["high"])
+        told = with_interval(r["value"], r["low"], r["high"], result.unit)
+        rows.append([day_name(r["day"]), words.SIDES.get(r["part"], label(r["part"])), told, units.count(r["n"])])
+    return numbers(head, rows)
 
 
 def _slice_row(row: dict, unit: str, limit: float) -> list[object]:
     low, value, high = row["low"], row["effect"], row["high"]
     moved = units.change(value, unit, "absolute", low=low, high=high)
     between = units.interval(low, high, unit, kind="absolute")
-    strip = interval(low, value, high, limit=limit, title=between) if all(map(is_number, (low, value, high))) and limit else ""
+    levels = [units.quantity(row[k], unit, low=low, high=high) for k in ("before", "after")]
     name = label(words.where(words.pairs(row["slice"])), 120)
     picked = join([tag("b", name), badge("picked", "▶")], " ") if row["picked"] == 1 else name
-    return [picked, *(_level(row, k, unit) for k in ("before", "after")), _two(moved, between), strip, units.count(row["n"])]
+    drawn = strip(low, value, high, limit=limit, title=between)
+    return [picked, *levels, two_lines(moved, between), drawn, units.count(row["n"])]
 
 
 # --- causes and what the prompt says
@@ -121,21 +125,19 @@ def _slice_row(row: dict, unit: str, limit: float) -> list[object]:
 
 def _causes(result) -> list[Html]:
     cards = [_card(n, cause, result) for n, cause in enumerate(result.causes[:MAX_CAUSES], 1)]
-    more = len(result.causes) - MAX_CAUSES
-    rest = [paragraph(f"{more} more are in result.json", small=True)] if more > 0 else []
-    return [heading("Why, the likeliest first"), *cards, *rest] if cards else []
+    return [heading("Why, the likeliest first"), *cards, left_out(len(result.causes) - MAX_CAUSES)] if cards else []
 
 
 def _card(n: int, cause, result) -> Html:
-    share = f"; it explains {words.share(cause.share_explained)} of the whole change" if is_number(cause.share_explained) else ""
-    since = f", since {words.moment(cause.since, words.tz_of(result))}" if cause.since else ""
+    part = f"; it explains {share(cause.share_explained)} of the whole change" if is_number(cause.share_explained) else ""
+    since = f", since {moment(cause.since, tz_of(result))}" if cause.since else ""
     told = [
         paragraph(tag("b", f"{n}. {words.kind(cause)}"), ": ", tag("code", words.where(cause.where)), since),
-        paragraph(f"Effect there: {words.effect(cause.effect, result.unit)}{share}. Confidence {words.share(cause.confidence)}."),
+        paragraph(f"Effect there: {effect(cause.effect, result.unit)}{part}. Confidence {share(cause.confidence)}."),
         bullets([terminal(e, 600) for e in cause.evidence]),
     ]
     if cause.without.ok:
-        told.append(paragraph(f"Without it {words.metric(result)} would have been {words.level(cause.without, result.unit)}."))
+        told.append(paragraph(f"Without it {words.metric(result)} would have been {level(cause.without, result.unit)}."))
     if cause.undo:
         told.append(paragraph(tag("b", "To undo it: "), terminal(cause.undo, 400)))
     return tag("div", *told, style=f"border:1px solid {LINE};border-radius:6px;padding:.4em .9em;margin:.6em 0;")
@@ -148,19 +150,6 @@ def _diffs(result) -> list[Html]:
 # --- the traces
 
 
-def link(url: object, text: object) -> Html:
-    """``text`` as a link where ``url`` is an http or https address that is safe as it stands, else the text alone."""
-    if not isinstance(url, str) or terminal(url, None) != url or " " in url:
-        return escape(text)
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return escape(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.password:
-        return escape(text)
-    return tag("a", text, href=url, target="_blank", rel="noopener noreferrer")
-
-
 def _traces(result) -> list[Html]:
     parts = []
     if len(result.exemplars):
@@ -168,8 +157,7 @@ def _traces(result) -> list[Html]:
         shown = result.exemplars.head(MAX_TRACES).to_dict("records")
         parts += [heading("Read these traces"), table([_exemplar(r, result) for r in shown], head)]
     elif result.traces:
-        names = [tag("code", label(t, 80)) for t in result.traces[:MAX_TRACES]]
-        parts += [heading("Read these traces"), paragraph(join(names, " &nbsp; "))]
+        parts += [heading("Read these traces"), trace_names(result.traces[:MAX_TRACES])]
     if len(result.checklist):
         parts += [heading("What is unusual about them"), checklist(result).html]
     return parts
@@ -177,10 +165,9 @@ def _traces(result) -> list[Html]:
 
 def _exemplar(row: dict, result) -> list[object]:
     at = row["started"]
-    when = words.moment(at, words.tz_of(result)) if isinstance(at, datetime) else label(at)
+    when = moment(at, tz_of(result)) if isinstance(at, datetime) else label(at)
     value = units.quantity(row["value"], result.unit) if is_number(row["value"]) else units.MISSING
-    name = tag("code", link(row["url"], label(row["trace_id"], 80)))
-    return [name, label(row["side"], 20), when, value, label(row["matched_on"], 80)]
+    return [trace_name(row["trace_id"], row["url"]), label(row["side"], 20), when, value, label(row["matched_on"], 80)]
 
 
 def _checks(frame) -> Html:
@@ -188,17 +175,17 @@ def _checks(frame) -> Html:
     checks = list(dict.fromkeys(frame.check))
     traces = list(dict.fromkeys(frame.trace_id))[:MAX_TRACES]
     cells = {(r["trace_id"], r["check"]): _check(r) for r in frame.to_dict("records")}
-    rows = [[tag("code", label(t, 40)), *(cells.get((t, c), "") for c in checks)] for t in traces]
+    rows = [[trace_name(t, limit=40), *(cells.get((t, c), "") for c in checks)] for t in traces]
     return table(rows, [Head("trace"), *(Head(label(c, 40)) for c in checks)])
 
 
 def _check(row: dict) -> Html:
-    icon, told, line = words.cue(words.CHECKS, row["verdict"])
     value, usual = (_plain(row[k]) for k in ("value", "usual"))
     if row["verdict"] == "ok":
+        icon, told, _ = cue(words.CHECKS, "ok")
         return tag("span", f"{icon} {told}", title=value or None)
     known = "; ".join(p for p in (value, f"usually {usual}" if usual else "") if p)
-    mark = badge(told, icon, line=line, colour=_COLOURS.get(row["verdict"], _GREY))
+    mark = verdict_badge(words.CHECKS, row["verdict"], _COLOURS)
     return join([mark, tag("small", known)], "<br>") if known else mark
 
 
@@ -215,7 +202,7 @@ def _plain(value: object) -> str:
 def _changes(result) -> Html:
     rows = []
     for n, r in enumerate(result.changes.head(MAX_ROWS).to_dict("records"), 1):
-        at = words.moment(r["at"], words.tz_of(result))
+        at = moment(r["at"], tz_of(result))
         mark = badge("matches", "◆") if r["matched"] == 1 else ""
         rows.append([units.count(n), at, label(r["kind"], 40), label(r["ref"], 60), label(r["note"], 160), mark])
     head = [Head("no."), Head("at"), Head("kind"), Head("ref"), Head("note"), Head("goes with the incident")]
@@ -223,5 +210,5 @@ def _changes(result) -> Html:
 
 
 def _others(result) -> Html:
-    told = [words.other(o, words.tz_of(result)) for o in result.others]
+    told = [words.other(o, tz_of(result)) for o in result.others]
     return details(f"Other metrics ({len(told)})", bullets(told[:MAX_ROWS])) if told else Html("")

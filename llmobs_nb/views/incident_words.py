@@ -8,7 +8,7 @@ from datetime import datetime
 
 from .. import units
 from ..text import terminal
-from ..windows import aware, zone
+from .common_words import cue, effect, level, local, moment, share, tz_of
 from .theme import is_number, label
 
 VERDICTS = {
@@ -54,13 +54,6 @@ _PAIR = re.compile(r"(?:^|, )([^=,]+)=(.*?)(?=, [^=,]+=|$)", re.DOTALL)
 _TRACES = 5
 
 
-def cue(menu: Mapping[str, tuple[str, str, str]], value: object) -> tuple[str, str, str]:
-    """Icon, words and line of a verdict; one that is not on the menu stands for itself, a missing one is n/a."""
-    if value in menu:
-        return menu[value]
-    return ("", terminal(value, 40) if isinstance(value, str) and value else units.MISSING, "solid")
-
-
 def kind(cause) -> str:
     """The kind of a cause in words."""
     return KINDS.get(cause.kind) or label(cause.kind, 40)
@@ -89,50 +82,9 @@ def metric(result) -> str:
     return label(result.label or result.metric or "the watched metrics", 60)
 
 
-def level(estimate, unit: str) -> str:
-    """A level with its interval and n: ``0.79 (0.77 to 0.81, n 1,204)``; a refused one with its reason."""
-    return _estimate(estimate, unit, units.quantity, {})
-
-
-def effect(estimate, unit: str) -> str:
-    """A change with its interval and n, signed."""
-    return _estimate(estimate, unit, lambda v, u, **k: units.change(v, u, "absolute", **k), {"kind": "absolute"})
-
-
-def _estimate(estimate, unit: str, write, how: dict) -> str:
-    if not estimate.ok:
-        return f"{units.MISSING} ({terminal(estimate.reason or 'not estimated', 120)})"
-    low, high = estimate.ci_low, estimate.ci_high
-    between = units.interval(low, high, unit, **how)
-    known = [between] if between != units.MISSING else []
-    return f"{write(estimate.value, unit, low=low, high=high)} ({', '.join([*known, f'n {units.count(estimate.n)}'])})"
-
-
 def short(value: float | None, unit: str) -> str:
     """A change without its interval, unsigned: the smallest that could have been seen."""
     return units.change(value, unit, "absolute").lstrip("+-") if is_number(value) else units.MISSING
-
-
-def share(value: float | None) -> str:
-    """A share in whole per cent, n/a where it is missing."""
-    return f"{100 * value:.0f} %" if is_number(value) else units.MISSING
-
-
-def tz_of(result) -> str:
-    """The time zone in which the result speaks of days."""
-    return str(result.parameters.get("tz") or "UTC")
-
-
-def local(at: datetime, tz: str) -> datetime:
-    """A moment on the clock of ``tz``."""
-    return aware(at, tz).astimezone(zone(tz))
-
-
-def moment(at: object, tz: str) -> str:
-    """``2026-10-26 07:00 UTC``; what is no moment is n/a."""
-    if not isinstance(at, datetime) or at != at:
-        return units.MISSING
-    return f"{local(at, tz):%Y-%m-%d %H:%M} {terminal(tz, 40)}"
 
 
 def onset(result) -> str:

@@ -10,7 +10,7 @@ from . import incident_words as words
 from .bundle import View
 from .incident_page import slice_table
 from .theme import label
-from .weekly_page import _html, _menu
+from .widget_parts import html_widget, menu
 
 if TYPE_CHECKING:
     from ipywidgets import Widget
@@ -89,7 +89,7 @@ def _widget(result, view: View) -> Widget:
     """Three menus and the table; another attribute offers its own values."""
     from ipywidgets import HBox, VBox
 
-    shown = _html(_shown(result, view.params))
+    shown = html_widget(_shown(result, view.params))
 
     def redraw(_chosen: object) -> None:
         shown.value = str(_shown(result, view.params))
@@ -100,9 +100,9 @@ def _widget(result, view: View) -> Widget:
         value.options = _options(known)
         redraw(attribute)
 
-    metric = _menu(view, "metric", _options(_metrics(result)), redraw)
-    value = _menu(view, "value", _options(_values(result, view.params["attribute"])), redraw)
-    attribute = _menu(view, "attribute", _options(_attributes(result)), offer)
+    metric = menu(view, "metric", _options(_metrics(result)), redraw)
+    value = menu(view, "value", _options(_values(result, view.params["attribute"])), redraw)
+    attribute = menu(view, "attribute", _options(_attributes(result)), offer)
     return VBox([HBox([metric, attribute, value]), shown])
 
 

@@ -8,6 +8,7 @@ from difflib import SequenceMatcher
 from ..html import LINE, Html, details, escape, paragraph, stack, tag
 from ..text import safe
 from . import incident_words as words
+from .common_words import moment, share, tz_of
 
 LIMIT = 20_000
 MAX_LINES = 400
@@ -27,10 +28,8 @@ def diff_html(cause, result) -> Html:
     """
     diff = cause.diff
     came = words.sign(diff) == "+"
-    share = (
-        f"{words.share(diff.share_rate)} of the traces of {words.where(cause.where)} {'have' if came else 'lack'} this passage"
-    )
-    head = paragraph(f"{share} since {words.moment(diff.since, words.tz_of(result))}:")
+    whose = f"{share(diff.share_rate)} of the traces of {words.where(cause.where)} {'have' if came else 'lack'} this passage"
+    head = paragraph(f"{whose} since {moment(diff.since, tz_of(result))}:")
     passage = _block(_line(words.sign(diff), text) for text in _lines(diff.passage))
     whole = details("The prompt before and after, line by line", _block(_compared(_lines(diff.before), _lines(diff.after))))
     return stack(head, passage, whole if diff.before or diff.after else "")
