@@ -16,7 +16,8 @@ class Cells:
 
     ``n``, ``s``, ``q`` (C × T) are counts, sums and sums of squares of the rows that carry the metric (q = s for a rate);
     ``total`` (3 × T) the same of all traffic, every row once. ``order`` is the number of attributes of each cell, 0 for the one
-    that is all traffic. ``rate`` says that values are 0 or 1; ``skew`` is the skewness of the values otherwise. ``period`` and
+    that is all traffic. ``rate`` says that values are 0 or 1; ``skew`` is the skewness of the values otherwise, ``least``
+    the least variance that rows of a cell are taken to have: where nearly all are alike, one that is not would be a change. ``period`` and
     ``phase`` as in :class:`~llmobs_nb.stats.series.Series`. An empty cell or bin holds zeros.
     """
 
@@ -29,6 +30,7 @@ class Cells:
     skew: float = 0.0
     period: int = 7
     phase: int = 0
+    least: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("n", "s", "q", "total"):

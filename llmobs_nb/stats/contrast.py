@@ -103,8 +103,8 @@ def _against_the_rest(cells: Cells, shock: float) -> _Net:
     total = np.broadcast_to(cells.total[:, None, :], (3, *cells.n.shape))
     rest = total - np.stack([cells.n, cells.s, cells.q])
     floor = _levels(*cells.total[:, None, :], 0.0)[1][0] ** 2
-    mean, scale = _levels(cells.n, cells.s, cells.q, floor)
-    mean_r, scale_r = _levels(*rest, floor)
+    mean, scale = _levels(cells.n, cells.s, cells.q, floor, cells.least)
+    mean_r, scale_r = _levels(*rest, floor, cells.least)
     known = 1 / np.maximum(floor / shock + rest[0], 1e-300) if shock > 0 else np.zeros_like(cells.n)
     w = cells.n / (1 + cells.n * known)
     own = (cells.s - cells.n * mean[:, None]) / scale[:, None]
@@ -121,12 +121,16 @@ def _third(w, n) -> np.ndarray:
     return (n * np.divide(w, n, out=np.zeros_like(w), where=n > 0) ** 3).sum(axis=1)
 
 
-def _levels(n, s, q, floor: float) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and row deviation of each cell over all bins; a few rows' worth of the floor keeps tiny cells from looking exact."""
+def _levels(n, s, q, floor: float, least: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and row deviation of each cell over all bins; a few rows' worth of the floor keeps tiny cells from looking exact.
+
+    No variance is below ``least``.
+    """
     n, s, q = (x.sum(axis=-1) for x in (n, s, q))
     mean = np.divide(s, n, out=np.zeros_like(s), where=n > 0)
     scatter = np.maximum(q - mean * s, 0) + PRIOR_ROWS * floor
     variance = scatter / (np.maximum(n - 1, 0) + (PRIOR_ROWS if floor else 0)).clip(1e-300)
+    variance = np.maximum(variance, least)
     return mean, np.sqrt(np.where(variance > 0, variance, 1.0))
 
 

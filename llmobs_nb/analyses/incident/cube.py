@@ -53,7 +53,14 @@ class Cube:
         n, s, q = self.sums[:, i] if one is None else one[:, i, None]
         total = self.total[:, i] if one is None else np.where(one[0, i] > self.total[0, i], one[:, i], self.total[:, i])
         rhythm = {"period": 7, "phase": plan.start.weekday()} if self.per_day == 1 else {"period": self.per_day}
-        return Cells(n, s, q, total, order, rate=plan.metrics[i].kind == "rate", skew=self.skew.get(i, 0.0), **rhythm)
+        return Cells(
+            n, s, q, total, order, rate=plan.metrics[i].kind == "rate", skew=self.skew.get(i, 0.0), **rhythm, **_least(plan, i)
+        )
+
+
+def _least(plan: Plan, i: int) -> dict[str, float]:
+    metric = plan.metrics[i]
+    return {"least": (metric.margin / 2) ** 2} if metric.kind == "log" else {}
 
 
 class Counter:

@@ -14,11 +14,17 @@ from .cube import Counter, Cube, Label
 
 BURSTS = (1, 2, 6, 14)
 PERMUTATIONS = 24
+# What a few hours tell: of costs and numbers of spans a single trace may make a burst.
+BY_HOURS = {
+    "error_rate", "guardrail_block_rate", "length_rate", "refusal_rate", "repeated_tool_rate", "ttft_ms", "latency_ms",
+    "llm_latency_ms",
+}  # fmt: skip
 HOURS = 4  # of a bin of the second search
 HOUR_BURSTS = (1, 2, 4)
 HOUR_PERMUTATIONS = 16
 MEDIAN_CHI2 = 0.4549
-HOUR_SHARE = 3.0  # a lead of hours pays for the search over days too
+TRIMMED, TRIMMED_CHI2 = 0.98, 0.873  # the mean of the lower 98 % of a squared normal
+HOUR_SHARE = 10.0  # a lead of hours pays for the search over days too
 LEAST_VALUES = 100
 LEAST_HUMAN = 1_000
 
@@ -83,6 +89,9 @@ def _worse(plan, cube: Cube, metrics: list[int], found: Search) -> list[Lead]:
 
 def _of_hours(plan, fine: Cube, metrics: list[int]) -> list[Lead]:
     """Bursts of up to 16 hours, which a day dilutes; their days say where they lie."""
+    metrics = [i for i in metrics if plan.metrics[i].is_score or plan.metrics[i].name in BY_HOURS]
+    if not metrics:
+        return []
     cells = [whole(fine.cells(plan, i)) for i in metrics]
     shocks = [_shared(c.total, c.period) for c in cells]
     found = search(cells, bursts=HOUR_BURSTS, steps=False, shocks=shocks, permutations=HOUR_PERMUTATIONS)
@@ -95,7 +104,7 @@ def _of_hours(plan, fine: Cube, metrics: list[int]) -> list[Lead]:
 
 
 def _shared(total: np.ndarray, period: int) -> float:
-    """Variance that bins share beyond sampling, by the median of their squared deviations: a burst does not count."""
+    """Variance that bins share beyond sampling, by the median and the trimmed mean of squared deviations: a burst does not count."""
     n, s, q = total
     there = n > 0
     place = np.arange(len(n)) % period
@@ -104,7 +113,9 @@ def _shared(total: np.ndarray, period: int) -> float:
     if not there.any() or not variance:
         return 0.0
     z2 = (s[there] - n[there] * usual[place][there]) ** 2 / n[there] / variance
-    return max(float(np.median(z2)) / MEDIAN_CHI2 - 1, 0.0) * variance / float(np.median(n[there]))
+    most = float(np.quantile(z2, TRIMMED))
+    over = max(float(np.median(z2)) / MEDIAN_CHI2, float(z2[z2 <= most].mean()) / TRIMMED_CHI2)
+    return max(over - 1, 0.0) * variance / float(np.median(n[there]))
 
 
 def _worth(plan, cube: Cube, i: int) -> bool:

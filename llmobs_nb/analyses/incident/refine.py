@@ -78,10 +78,16 @@ def _score(parts: np.ndarray, total: np.ndarray, rate: bool, variance: float, si
 
 
 def _apart(parts: np.ndarray, rest: np.ndarray, total: np.ndarray, rate: bool, variance: float) -> np.ndarray:
-    """How much clearer a slice stands out from the rest after the onset than before it.
+    """How much is gained by letting the slice move apart from the rest: difference in differences.
 
-    Where next to nothing happened before (errors, truncation), two levels in time gain as much in all traffic as in the slice.
+    Of a rate, how much clearer it stands out after the onset than before: where next to nothing happened before (errors,
+    truncation), two levels in time gain as much in all traffic as in the slice.
     """
+    if not rate:
+        n, s = (np.stack([parts[:, k], rest[:, k]]) for k in (0, 1))
+        mean = np.divide(s, n, out=np.zeros_like(s), where=n > 0)
+        (inside, outside), weight = mean[:, 1] - mean[:, 0], np.divide(1, n, out=np.full_like(n, np.inf), where=n > 0)
+        return (inside - outside) ** 2 / weight.sum(axis=(0, 1)) / (2 * variance)
     before, after = (_gain(np.stack([parts[k], rest[k]]), rate, variance) for k in (0, 1))
     return after - before * total[1, 0] / max(total[0, 0], 1.0)
 
