@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from . import reports, views
+    from . import reports, routes, views
+    from .analyses.alerts import backtest, check
+    from .analyses.drift import drift
+    from .analyses.gate import eval_runs, gate
     from .analyses.incident import did_it_work, incident, metric, remember
+    from .analyses.review import gold, promote, push_gold, rename_category, review_queue, taxonomy
     from .analyses.weekly import weekly
     from .columns import Column
     from .observations import Observations, demo, load
@@ -30,6 +34,18 @@ _DOORS = {
     "remember": ("analyses.incident", "remember"),
     "metric": ("analyses.incident", "metric"),
     "weekly": ("analyses.weekly", "weekly"),
+    "check": ("analyses.alerts", "check"),
+    "backtest": ("analyses.alerts", "backtest"),
+    "drift": ("analyses.drift", "drift"),
+    "gate": ("analyses.gate", "gate"),
+    "eval_runs": ("analyses.gate", "eval_runs"),
+    "review_queue": ("analyses.review", "review_queue"),
+    "taxonomy": ("analyses.review", "taxonomy"),
+    "promote": ("analyses.review", "promote"),
+    "gold": ("analyses.review", "gold"),
+    "push_gold": ("analyses.review", "push_gold"),
+    "rename_category": ("analyses.review", "rename_category"),
+    "routes": ("routes", None),
     "views": ("views", None),
     "reports": ("reports", None),
     "schema": ("schema", None),
@@ -40,17 +56,30 @@ __all__ = [
     "Column",
     "Observations",
     "__version__",
+    "backtest",
+    "check",
     "demo",
     "did_it_work",
+    "drift",
     "errors",
+    "eval_runs",
+    "gate",
+    "gold",
     "incident",
     "load",
     "metric",
     "open",
+    "promote",
     "pull",
+    "push",
+    "push_gold",
     "remember",
+    "rename_category",
     "reports",
+    "review_queue",
+    "routes",
     "schema",
+    "taxonomy",
     "views",
     "weekly",
 ]

@@ -8,9 +8,11 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from . import __version__
+from .commands import add_analyses, to_json
 from .errors import InternalError, LlmobsError, UsageError
 from .text import terminal
 
@@ -103,21 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     push.add_argument("--push", action="store_true", help="really send; without it only what would go is printed")
     status = _command(commands, "status", _status, "what is in a store, how complete, what is wrong with it")
     status.add_argument("--json", action="store_true", help="one JSON document")
-    incident = _command(commands, "incident", _incident, "what moved, when, where and why; or that nothing moved")
-    incident.add_argument("--metric", default="auto", metavar="NAME", help="the metric to look at (default auto: all of them)")
-    incident.add_argument("--onset", metavar="TIME", help="since when, where you know it: an ISO date or time")
-    incident.add_argument("--before", metavar="FROM/TO", help="a baseline to compare with, such as 2026-09-21/2026-10-04")
-    incident.add_argument("--after", metavar="FROM/TO", help="the window to compare with the baseline")
-    incident.add_argument(
-        "--expected", action="append", metavar="KEY=VALUE",
-        help="what should be live: model, model_requested or prompt_version; KEY=NAME:VALUE for one prompt or feature; several times",
-    )  # fmt: skip
-    incident.add_argument("--remember", action="store_true", help="keep what was found in the store: later answers know it again")
-    incident.add_argument("--json", action="store_true", help="the Result as one JSON document")
-    weekly = _command(commands, "weekly", _weekly, "this week against last week")
-    weekly.add_argument("--week", metavar="WEEK", help="ISO week such as 2026-W46, or a date in it")
-    weekly.add_argument("--against", metavar="WEEK", help="the week to compare with")
-    weekly.add_argument("--json", action="store_true", help="the Result as one JSON document")
+    add_analyses(partial(_command, commands), _observations)
     report = _command(commands, "report", _report, "run a template notebook and freeze it to one HTML file")
     report.add_argument("name", metavar="NAME", help=", ".join(TEMPLATES))
     report.add_argument("--out", required=True, metavar="DIR")
@@ -241,31 +229,7 @@ def _status(args) -> int:
 
     obs = _observations(args)
     status = obs.status()
-    print(_json(status) if args.json else to_text(status, obs.store))
-    return 0
-
-
-def _json(value) -> str:
-    return json.dumps(value, allow_nan=False, ensure_ascii=False, indent=2)
-
-
-def _incident(args) -> int:
-    from .analyses.incident import incident, remember
-    from .views.incident_words import summary
-
-    asked = {name: getattr(args, name) for name in ("metric", "onset", "before", "after", "tz")}
-    result = incident(_observations(args), **asked, expected=", ".join(args.expected or ()))
-    if args.remember:
-        remember(result)
-    print(_json(result.json()) if args.json else summary(result))
-    return 0
-
-
-def _weekly(args) -> int:
-    from .analyses.weekly import weekly
-
-    result = weekly(_observations(args), week=args.week, against=args.against, tz=args.tz)
-    print(_json(result.json()) if args.json else repr(result))
+    print(to_json(status) if args.json else to_text(status, obs.store))
     return 0
 
 
@@ -316,5 +280,5 @@ def _formats(args) -> int:
     from .sources.registry import formats
 
     found = {f.name: f.about for f in formats().values()}
-    print(_json(found) if args.json else "\n".join(f"{name:<22} {about}" for name, about in found.items()))
+    print(to_json(found) if args.json else "\n".join(f"{name:<22} {about}" for name, about in found.items()))
     return 0

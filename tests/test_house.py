@@ -13,12 +13,12 @@ ROOMS = {
     **dict.fromkeys(("errors", "units", "windows", "text"), 0),
     "stats": 1,
     **dict.fromkeys(("schema", "columns", "html"), 2),
-    "sources": 3,
+    **dict.fromkeys(("sources", "routes", "judges"), 3),
     **dict.fromkeys(("store", "engine", "ingest", "prices", "observations", "status", "completeness", "dimensions"), 4),
     **dict.fromkeys(("demodata", "pulling", "writeback"), 4),
     "analyses": 5,
     "views": 6,
-    **dict.fromkeys(("reports", "cli", "__main__", "__init__"), 7),
+    **dict.fromkeys(("reports", "cli", "commands", "__main__", "__init__"), 7),
 }
 MODULES = sorted(p for p in PACKAGE.rglob("*.py"))
 
@@ -79,7 +79,7 @@ def run(code: str) -> str:
 
 
 def test_importing_the_package_loads_nothing_heavy():
-    heavy = "pandas numpy pyarrow matplotlib seaborn scipy duckdb deltalake ipywidgets langfuse langsmith papermill sqlglot genai_prices"
+    heavy = "pandas numpy pyarrow matplotlib seaborn scipy duckdb deltalake ipywidgets langfuse langsmith papermill sqlglot genai_prices py3langid"
     code = f"import sys, llmobs_nb; print(sorted(set('{heavy}'.split()) & set(sys.modules)))"
     assert run(code) == "[]"
 

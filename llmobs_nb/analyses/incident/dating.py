@@ -43,7 +43,7 @@ def _of_suspect(room: Room, theory: Theory) -> tuple[Onset, datetime | None]:
     reaches few at first.
     """
     s, plan = theory.suspect, room.plan
-    shape, spread = "step", max(timedelta(hours=12), GAPS * _gap(room, theory))
+    shape, spread = "step", max(timedelta(days=1), GAPS * _gap(room, theory))
     if s.wording is not None and s.wording.column != "system_prompt":
         spread += timedelta(days=1)  # people and models do not begin to use words at once
     if s.flag is not None:

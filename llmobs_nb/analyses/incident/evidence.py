@@ -40,7 +40,7 @@ def where_text(where: dict[str, str]) -> str:
 
 def sentences(room: Room, theory: Theory, where: dict[str, str], onset: Onset, log: list[dict]) -> tuple[str, ...]:
     """The evidence of one theory, the most telling first."""
-    out = [*_of_suspect(room, theory, where), *_of_metrics(room, theory)]
+    out = [*_of_suspect(room, theory, where), *_of_metrics(room, theory), *_of_errors(room, theory)]
     for change in log:
         if change["matched"]:
             said = " ".join(str(change[k]) for k in ("kind", "ref", "note") if change[k])
@@ -103,6 +103,30 @@ def _of_metrics(room: Room, theory: Theory) -> list[str]:
         else:
             out.append(f"{terminal(m.label, 80)} {effect.value:+.3g} ({effect.ci_low:+.3g} to {effect.ci_high:+.3g})")
     return out
+
+
+def _of_errors(room: Room, theory: Theory) -> list[str]:
+    """The class of errors that grew most in the slice, where errors clearly grew there."""
+    effect = theory.tests.get(room.names["error_rate"], (None, None, None))[2]
+    if effect is None or not effect.ok or not effect.se or effect.value / effect.se < SEEN:
+        return []
+    unit, (first, stop) = ("hour", theory.hours) if theory.hours else ("day", (theory.day, theory.end))
+    late = f"{unit} >= {first}" + (f" AND {unit} < {stop}" if stop is not None else "")
+    found = rows(
+        room.counter.obs,
+        f"""SELECT s.class AS class, sum(CASE WHEN c.late THEN 0 ELSE 1 END) AS early, sum(CASE WHEN c.late THEN 1 ELSE 0 END) AS late
+        FROM (SELECT source, project, trace_id, {late} AS late FROM {CODED} WHERE {where_sql(theory.label)}) c
+        LEFT JOIN (SELECT DISTINCT source, project, trace_id, coalesce(error_class, 'other') AS class FROM spans
+          WHERE status = 'error' AND (kind = 'llm' OR is_root)) s
+          ON c.source = s.source AND c.project = s.project AND c.trace_id = s.trace_id GROUP BY 1 ORDER BY class""",
+    )
+    early, later = (max(sum(r[k] for r in found), 1) for k in ("early", "late"))
+    classes = [(r["late"] / later - r["early"] / early, r) for r in found if r["class"] is not None]
+    if not classes:
+        return []
+    _, r = max(classes, key=lambda c: c[0])
+    moved = f"{units.rate(r['early'] / early)} before, {units.rate(r['late'] / later)} after"
+    return [f"errors of the class {terminal(r['class'], 40)}: {moved}"]
 
 
 def undo(room: Room, theory: Theory, where: dict[str, str]) -> str:

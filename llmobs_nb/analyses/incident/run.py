@@ -27,7 +27,7 @@ from .outside import outside
 from .result import IncidentResult
 from .suspects import find_suspects
 from .theories import Room, of_suspects
-from .watched import Metric
+from .watched import REFUSAL, TONE, Metric
 
 
 def incident(
@@ -102,7 +102,7 @@ def _aware(at: datetime) -> datetime:
 
 def _narrowed(plan: tr.Plan, metric: str, onset: Any, tz: str) -> tr.Plan:
     if metric != "auto":
-        choose("metric", metric, ["auto", *(m.name for m in plan.metrics)])
+        choose("metric", metric, ["auto", *(m.name for m in (*plan.metrics, REFUSAL, TONE))])
         plan = replace(plan, chosen=metric)
     if onset:
         at = onset if isinstance(onset, datetime) else parse_since(str(onset), tz=tz)

@@ -40,7 +40,10 @@ FINGERPRINTS = (
     ("ttft_ms", 1, "provider_latency", ("latency_ms",)),
     ("retrieval_top_score", -1, "retrieval", ()),
 )
-FALLBACK = {"latency_ms": "provider_latency", "cost_usd": "price"}
+FALLBACK = {
+    **dict.fromkeys(("latency_ms", "llm_latency_ms", "retrieval_latency_ms", "tool_latency_ms"), "provider_latency"),
+    "cost_usd": "price",
+}
 
 
 @dataclass(eq=False)

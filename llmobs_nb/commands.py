@@ -1,0 +1,138 @@
+"""What the commands that answer a question ask for and print: one pair of functions each, arguments and run."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+
+from .errors import UsageError
+
+JSON = {"action": "store_true", "help": "the Result as one JSON document"}
+
+
+def add_analyses(command: Callable, observations: Callable) -> None:
+    """Add them to a command line: ``command(name, run, help)`` gives a parser, ``observations(args)`` the handle they look at."""
+    for name, (arguments, run, help) in ANALYSES.items():
+        arguments(command(name, lambda args, run=run: run(args, observations(args)), help))
+
+
+def to_json(value: object) -> str:
+    """Strict JSON, as every command prints it."""
+    return json.dumps(value, allow_nan=False, ensure_ascii=False, indent=2)
+
+
+def _incident_arguments(parser) -> None:
+    parser.add_argument("--metric", default="auto", metavar="NAME", help="the metric to look at (default auto: all of them)")
+    parser.add_argument("--onset", metavar="TIME", help="since when, where you know it: an ISO date or time")
+    parser.add_argument("--before", metavar="FROM/TO", help="a baseline to compare with, such as 2026-09-21/2026-10-04")
+    parser.add_argument("--after", metavar="FROM/TO", help="the window to compare with the baseline")
+    parser.add_argument(
+        "--expected", action="append", metavar="KEY=VALUE",
+        help="what should be live: model, model_requested or prompt_version; KEY=NAME:VALUE for one prompt or feature; several times",
+    )  # fmt: skip
+    parser.add_argument("--remember", action="store_true", help="keep what was found in the store: later answers know it again")
+    parser.add_argument("--json", **JSON)
+
+
+def _incident(args, obs) -> int:
+    from .analyses.incident import incident, remember
+    from .views.incident_words import summary
+
+    asked = {name: getattr(args, name) for name in ("metric", "onset", "before", "after", "tz")}
+    result = incident(obs, **asked, expected=", ".join(args.expected or ()))
+    if args.remember:
+        remember(result)
+    print(to_json(result.json()) if args.json else summary(result))
+    return 0
+
+
+def _weekly_arguments(parser) -> None:
+    parser.add_argument("--week", metavar="WEEK", help="ISO week such as 2026-W46, or a date in it")
+    parser.add_argument("--against", metavar="WEEK", help="the week to compare with")
+    parser.add_argument("--json", **JSON)
+
+
+def _weekly(args, obs) -> int:
+    from .analyses.weekly import weekly
+
+    result = weekly(obs, week=args.week, against=args.against, tz=args.tz)
+    print(to_json(result.json()) if args.json else repr(result))
+    return 0
+
+
+def _gate_arguments(parser) -> None:
+    parser.add_argument(
+        "--baseline", required=True, metavar="SEL", help="prompt_version=v11, several with commas; release=…; experiment=NAME"
+    )
+    parser.add_argument("--candidate", required=True, metavar="SEL", help="what may replace it, written alike")
+    parser.add_argument("--dataset", metavar="NAME", help="only the runs of this dataset")
+    parser.add_argument(
+        "--margin", action="append", metavar="X", help="a number for rates and scores, or NAME=X for one metric; several times"
+    )
+    parser.add_argument("--metric", action="append", metavar="NAME", help="only this metric; several times")
+    parser.add_argument("--json", **JSON)
+
+
+def _gate(args, obs) -> int:
+    from .analyses.gate import gate
+    from .views.gate_page import summary
+
+    given = args.margin or []
+    named = dict(m.rsplit("=", 1) for m in given if "=" in m)
+    if len(given) > 1 and len(named) < len(given):
+        raise UsageError(f"--margin {' '.join(given)}: give one number, or NAME=X for each")
+    asked = {"baseline": args.baseline, "candidate": args.candidate, "dataset": args.dataset, "metrics": args.metric}
+    result = gate(obs, **asked, margin=named or (given[0] if given else None))
+    print(to_json(result.json()) if args.json else summary(result))
+    return result.exit_code
+
+
+def _check_arguments(parser) -> None:
+    parser.add_argument(
+        "--rules", default="default", metavar="FILE", help="YAML file of rules, or the name of a preset (default default)"
+    )
+    parser.add_argument(
+        "--at", metavar="TIME", help="as of when: an ISO time, an age such as 6h, or now (default: the end of the data)"
+    )
+    parser.add_argument("--no-state", action="store_true", help="only evaluate: nothing is remembered and nothing sent")
+    parser.add_argument("--report", metavar="FILE", help="a finished report that goes out by the routes of the rules")
+    parser.add_argument("--json", **JSON)
+
+
+def _check(args, obs) -> int:
+    from .analyses.alerts import check, send_report
+
+    result = check(obs, args.rules, at=args.at, state=not args.no_state, out=sys.stderr)
+    print(to_json(result.json()) if args.json else result.text())
+    if args.report:
+        send_report(args.report, args.rules, out=sys.stderr)
+    return result.exit_code
+
+
+def _drift_arguments(parser) -> None:
+    parser.add_argument("--before", metavar="FROM/TO", help="the baseline (default: the four weeks before)")
+    parser.add_argument("--after", metavar="FROM/TO", help="the window to compare with it (default: the last week)")
+    parser.add_argument("--column", metavar="NAME", help="a column or metadata key that holds your vectors")
+    parser.add_argument(
+        "--sample", type=int, default=4000, metavar="N", help="most texts of the window that are read (default 4000)"
+    )
+    parser.add_argument("--json", **JSON)
+
+
+def _drift(args, obs) -> int:
+    from .analyses.drift import drift
+    from .views import drift as view
+
+    result = drift(obs, before=args.before, after=args.after, column=args.column, sample=args.sample, tz=args.tz)
+    print(to_json(result.json()) if args.json else repr(view(result)))
+    return 0
+
+
+ANALYSES = {
+    "incident": (_incident_arguments, _incident, "what moved, when, where and why; or that nothing moved"),
+    "weekly": (_weekly_arguments, _weekly, "this week against last week"),
+    "check": (_check_arguments, _check, "alert rules: exit 0 all well, 1 a warning fires, 2 a critical one"),
+    "drift": (_drift_arguments, _drift, "what people ask and what is answered: did it change against the weeks before"),
+    "gate": (_gate_arguments, _gate, "may a candidate replace the baseline; exit 0 pass, 1 blocked or inconclusive"),
+}
