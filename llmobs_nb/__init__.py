@@ -14,8 +14,14 @@ if TYPE_CHECKING:
     from .analyses.gate import eval_runs, gate
     from .analyses.incident import did_it_work, incident, metric, remember
     from .analyses.review import gold, promote, push_gold, rename_category, review_queue, taxonomy
+    from .analyses.sampling.judging import judge
+    from .analyses.sampling.plan import sampling_plan
+    from .analyses.sampling.shadow import shadow
+    from .analyses.signals import signals
     from .analyses.weekly import weekly
     from .columns import Column
+    from .judges import OpenAIJudge
+    from .judges.pairs import prefer
     from .observations import Observations, demo, load
     from .observations import open_store as open
     from .pulling.run import pull
@@ -46,6 +52,12 @@ _DOORS = {
     "push_gold": ("analyses.review", "push_gold"),
     "rename_category": ("analyses.review", "rename_category"),
     "routes": ("routes", None),
+    "signals": ("analyses.signals", "signals"),
+    "sampling_plan": ("analyses.sampling.plan", "sampling_plan"),
+    "shadow": ("analyses.sampling.shadow", "shadow"),
+    "judge": ("analyses.sampling.judging", "judge"),
+    "OpenAIJudge": ("judges", "OpenAIJudge"),
+    "prefer": ("judges.pairs", "prefer"),
     "views": ("views", None),
     "reports": ("reports", None),
     "schema": ("schema", None),
@@ -55,6 +67,7 @@ _DOORS = {
 __all__ = [
     "Column",
     "Observations",
+    "OpenAIJudge",
     "__version__",
     "backtest",
     "check",
@@ -66,9 +79,11 @@ __all__ = [
     "gate",
     "gold",
     "incident",
+    "judge",
     "load",
     "metric",
     "open",
+    "prefer",
     "promote",
     "pull",
     "push",
@@ -78,7 +93,10 @@ __all__ = [
     "reports",
     "review_queue",
     "routes",
+    "sampling_plan",
     "schema",
+    "shadow",
+    "signals",
     "taxonomy",
     "views",
     "weekly",

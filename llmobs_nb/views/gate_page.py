@@ -73,12 +73,13 @@ def summary(result) -> str:
 
 
 def _line(row: dict) -> str:
-    level = f"{_level(row, 'baseline')} to {_level(row, 'candidate')}"
-    moved = (
-        f"change {_change(row)} ({_between(row)}, n {units.count(row['change_n'])})" if is_number(row["change_value"]) else "n/a"
-    )
+    name = f"{cue(VERDICTS, row['verdict'])[1]}: {terminal(row['label'], 60)}"
     why = f"; {terminal(row['reason'], 200)}" if isinstance(row["reason"], str) else ""
-    return f"{cue(VERDICTS, row['verdict'])[1]}: {terminal(row['label'], 60)} {level}, {moved}, margin {_margin(row)}{why}"
+    if not is_number(row["change_value"]):
+        return f"{name}{why}"
+    level = f"{_level(row, 'baseline')} to {_level(row, 'candidate')}"
+    moved = f"change {_change(row)} ({_between(row)}, n {units.count(row['change_n'])})"
+    return f"{name} {level}, {moved}, margin {_margin(row)}{why}"
 
 
 def _top(result) -> Html:
