@@ -197,7 +197,7 @@ def test_incident_tells_verdict_levels_onset_causes_and_traces(capsys, lines, tm
     asked = incident_of(fx.incident())
     code, out, err = run(capsys, "incident", "--store", tmp_path / "s", "--metric", "m", "--onset", "2026-10-26")
     assert (code, err) == (0, "")
-    assert asked == [{"metric": "m", "onset": "2026-10-26", "before": None, "after": None, "tz": "UTC"}]
+    assert asked == [{"metric": "m", "onset": "2026-10-26", "before": None, "after": None, "tz": "UTC", "expected": ""}]
     for told in (
         fx.incident().headline,
         "0.79 (0.77 to 0.81, n 620) before",
@@ -266,9 +266,9 @@ def test_help_and_version_exit_0(capsys):
 
 def test_ctrl_c_is_exit_130_and_keeps_nothing(tmp_path):
     big = tmp_path / "big.jsonl"
-    row = json.dumps(observation(1, input="x" * 2000))
+    row = json.dumps(observation(1, input="x" * 800))
     with open(big, "w") as out:
-        out.writelines(row.replace('"o1"', f'"o{n}"') + "\n" for n in range(60_000))
+        out.writelines(row.replace('"o1"', f'"o{n}"') + "\n" for n in range(150_000))
     store = tmp_path / "s"
     child = subprocess.Popen(
         [sys.executable, "-m", "llmobs_nb", "ingest", str(big), "--store", str(store)], stderr=subprocess.PIPE, cwd=ROOT
@@ -332,3 +332,34 @@ def test_a_table_to_push_that_cannot_be_read_is_exit_3(capsys, lines, tmp_path, 
     code, _, err = run(capsys, "push", "langfuse", "--store", tmp_path / "s", *asked)
     assert code == 3
     assert said in err
+
+
+# The commands of the review week
+
+
+def test_check_says_what_fires_and_exits_by_its_severity(capsys, lines, tmp_path):
+    run(capsys, "ingest", lines, "--store", tmp_path / "s", "--quiet")
+    rules = tmp_path / "rules.yaml"
+    rules.write_text("- {name: any_call, metric: requests, window: 30d, compare: {above: 0}, severity: critical, min_n: 1}\n")
+    code, out, _ = run(capsys, "check", "--store", tmp_path / "s", "--rules", rules, "--no-state", "--json")
+    (row,) = json.loads(out)
+    assert (code, row["rule"], row["state"], row["severity"]) == (2, "any_call", "firing", "critical")
+    code, _, err = run(capsys, "check", "--store", tmp_path / "s", "--rules", tmp_path / "none.yaml")
+    assert code == 3 and err.count("\n") == 1
+
+
+def test_gate_refuses_a_selection_of_nothing_in_one_line(capsys, lines, tmp_path):
+    run(capsys, "ingest", lines, "--store", tmp_path / "s", "--quiet")
+    code, out, err = run(capsys, "gate", "--store", tmp_path / "s", "--baseline", "release=x", "--candidate", "release=y")
+    assert (code, out, err.count("\n")) == (3, "", 1)
+    assert "selects no trace" in err
+    mixed = ["--margin", "0.1", "--margin", "cost_usd=0.2"]
+    code, _, err = run(capsys, "gate", "--store", tmp_path / "s", "--baseline", "release=x", "--candidate", "release=y", *mixed)
+    assert code == 3 and "give one number, or NAME=X for each" in err
+
+
+def test_drift_prints_strict_json(capsys, lines, tmp_path):
+    run(capsys, "ingest", lines, "--store", tmp_path / "s", "--quiet")
+    code, out, _ = run(capsys, "drift", "--store", tmp_path / "s", "--json")
+    told = json.loads(out, parse_constant=lambda c: pytest.fail(c))
+    assert code == 0 and told["name"] == "drift"

@@ -23,7 +23,7 @@ from .theories import Room, Theory, of_leads, overlap
 
 SUSPECT_ALPHA = 0.01
 LEAD_ALPHA = 0.006
-MATTERS = 0.2  # of the metric's margin
+MATTERS = 0.25  # of the metric's margin
 NEAR = 0.5
 MOST_CAUSES = 5
 MOST_SLICES = 10

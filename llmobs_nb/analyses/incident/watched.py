@@ -72,7 +72,7 @@ WATCHED = (
     Metric("tool_latency_ms", "Time in tools", _stage("tool"), "log", "ms", "down", 0.3),
     Metric("cost_usd", "Cost per trace", "sum(cost_usd)", "log", "usd", "down", 0.15),
     Metric("unit_price", "Recorded cost over list price, calls without cache",
-           f"{_PLAIN.format('cost_recorded_usd')} / nullif({_PLAIN.format('cost_list_usd')}, 0)", "log", "ratio", "down", 0.05),
+           f"{_PLAIN.format('cost_recorded_usd')} / nullif({_PLAIN.format('cost_list_usd')}, 0)", "log", "ratio", "down", 0.1),
     Metric("cost_per_token", "Cost per token",
            f"{_of_calls('cost_usd')} / nullif(sum(CASE WHEN {_LLM} AND cost_usd IS NOT NULL THEN tokens_in + tokens_out END), 0)",
            "log", "usd", "down", 0.1),
