@@ -15,6 +15,9 @@ AGAINST = Window(dt.datetime(2026, 11, 2, tzinfo=UTC), dt.datetime(2026, 11, 9, 
 HOSTILE = "<script>alert(1)</script> **bold** $x^2$ \x1b[31mred\x1b[0m \u202eabc\u202c \x00 sk-abcdefgh12345678"
 
 
+FAMILY = {"requests": "volume", "error_rate": "reliability", "cost_per_request": "cost", "score": "quality"}
+
+
 @dataclass(frozen=True)
 class Finding:
     severity: str
@@ -42,6 +45,7 @@ class Weekly:
         default_factory=lambda: {"store": "s3://key:secretsecret@bucket/x", "package": "0.1.0", "seconds": 1.5}
     )
     findings: tuple[Finding, ...] = ()
+    beside: dict = field(default_factory=dict)
 
     def json(self) -> dict:
         return {"week": self.week.label, "headline": self.headline, "kpis": [], "reading_list": list(self.reading_list)}
@@ -58,6 +62,9 @@ def kpi(
     for key, estimate in (("this", this), ("last", last), ("baseline", last), ("change", change)):
         value, low, high = estimate or (None, None, None)
         row |= {f"{key}_value": value, f"{key}_low": low, f"{key}_high": high, f"{key}_n": n if estimate else 0}
+    for part in ("mix", "within"):
+        row |= dict.fromkeys((f"{part}_value", f"{part}_low", f"{part}_high"))
+    row |= {"detectable": None, "slo": None, "slo_verdict": None, "family": FAMILY.get(name.split(":")[0], "latency")}
     return row | {"verdict": verdict, "margin": margin, "q": 0.01, "reason": reason}
 
 

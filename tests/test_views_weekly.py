@@ -15,7 +15,7 @@ from matplotlib.colors import to_rgb
 from llmobs_nb import views
 from llmobs_nb.errors import UsageError
 from llmobs_nb.html import Html
-from llmobs_nb.views import bundle, theme, weekly_charts, weekly_page, weekly_words
+from llmobs_nb.views import bundle, theme, weekly_charts, weekly_words
 from llmobs_nb.windows import Window
 
 CHARTS = {name: getattr(weekly_charts, name) for name in ("volume", "latency", "cost", "quality")}
@@ -342,14 +342,106 @@ def test_an_empty_week_has_every_view(name):
     assert {"text/plain", "text/html"} <= set(data)
 
 
+def cells(html, name):
+    """The texts of the first row that begins with this name."""
+    row = next(r for r in re.findall(r"<tr>.*?</tr>", html) if f">{name}<" in r)
+    found = [re.sub(r"<br>|<[^>]+>", " ", c).split() for c in re.findall(r"<t[dh][ >].*?</t[dh]>", row)]
+    return [" ".join(c) for c in found], row
+
+
 def test_the_table_has_interval_n_and_verdict():
-    view = views.kpi_table(fx.weekly())
-    row = next(r for r in re.findall(r"<tr>.*?</tr>", view.html) if ">Error rate<" in r)
-    cells = [re.sub(r"<br>|<[^>]+>", " ", c).split() for c in re.findall(r"<t[dh][ >].*?</t[dh]>", row)]
-    text = [" ".join(c).split('">')[-1].strip() for c in cells]
-    assert text[1:4] == ["2.0 % 1.4 % to 2.9 %", "1.0 % 0.6 % to 1.7 %", "+1.0 pp +0.2 pp to +1.8 pp"]
-    assert text[5:] == ["1,400 1,400", "✗ worse"]
+    text, row = cells(views.kpi_table(fx.weekly()).html, "Error rate")
+    assert text[1:3] == ["✗ worse", "+1.0 pp +0.2 pp to +1.8 pp"]
+    assert text[3:] == ["2.0 % 1.4 % to 2.9 %", "1.0 % 0.6 % to 1.7 %", "1.0 % 0.6 % to 1.7 %", "1,400 1,400"]
     assert "linear-gradient" in row
+
+
+def with_kpis(count, verdict="same", **columns):
+    """So many copies of one KPI."""
+    row = fx.kpis().iloc[[0]].assign(verdict=verdict, **columns)
+    return fx.weekly(kpis=pd.concat([row.assign(name=f"kpi_{i}", label=f"KPI {i}") for i in range(count)], ignore_index=True))
+
+
+def test_a_hundred_kpis_are_folded_by_family_and_what_moved_stands_open_first():
+    result = with_kpis(100)
+    kpis = result.kpis.assign(family=["cost", "quality"] * 50)
+    kpis.loc[8, "verdict"] = "worse"
+    html = views.kpi_table(fx.weekly(kpis=kpis)).html
+    assert re.findall(r"<b>(\w+)</b> \((\d+)\): ([^<]*)", html) == [
+        ("Quality", "50", "= 50 same"),
+        ("Cost", "50", "✗ 1 worse, = 49 same"),
+    ]
+    assert [bool(o) for o in re.findall(r"<details( open)?", html)] == [False, True]
+    assert re.findall(r">(KPI \d+)<", html.split("<b>Cost</b>")[1])[:2] == ["KPI 8", "KPI 0"]
+
+
+def test_few_kpis_stand_open():
+    html = views.kpi_table(fx.weekly()).html
+    assert html.count("<details open") == len(set(fx.kpis()["family"]))
+
+
+def test_what_cannot_be_told_says_what_could_have_been_seen():
+    kpis = fx.kpis()
+    kpis = kpis[kpis["name"] == "ttft_p95"].assign(detectable=90.0, reason="the interval holds 0 and reaches beyond the margin")
+    text, _ = cells(views.kpi_table(fx.weekly(kpis=kpis)).html, "Time to first token p95")
+    assert text[1] == "? cannot tell too few data: 90 ms worse would have been seen"
+
+
+def test_a_change_that_traffic_mix_made_is_split():
+    parts = {
+        "mix_value": 0.008,
+        "mix_low": 0.006,
+        "mix_high": 0.01,
+        "within_value": 0.002,
+        "within_low": -0.006,
+        "within_high": 0.01,
+    }
+    kpis = fx.kpis()
+    html = views.kpi_table(fx.weekly(kpis=kpis[kpis["name"] == "error_rate"].assign(**parts))).html
+    assert cells(html, "Error rate")[0][1] == (
+        "✗ worse at the same traffic +0.2 pp (-0.6 pp to +1.0 pp), by traffic mix +0.8 pp (+0.6 pp to +1.0 pp)"
+    )
+
+
+def test_an_objective_has_its_own_verdict():
+    kpis = fx.kpis()
+    html = views.kpi_table(fx.weekly(kpis=kpis[kpis["name"] == "latency_p95"].assign(slo=2000.0, slo_verdict="missed"))).html
+    assert cells(html, "Latency p95")[0][1] == "✓ better ✗ objective missed objective 2.00 s"
+
+
+def test_the_first_screen_answers_whether_it_is_worse_and_what_to_read(page):
+    first = re.sub(r"<[^>]+>", " ", page.html[: page.html.index("KPIs against last week")])
+    first = " ".join(first.split())
+    assert "All traffic: ✗ 2 worse ✓ 1 better = 2 same ? 2 cannot tell" in first
+    assert first.index("Error rate") < first.index("helpfulness (judge)") < first.index("Latency p95")
+    assert "Read first (errors not seen before, then what got worse): trace-1" in first
+
+
+def test_another_period_is_called_by_its_name():
+    result = fx.weekly(parameters={"tz": "UTC", "period": "month"})
+    assert weekly_words.volume(result).startswith("1,400 requests (+8.7 % on last month)")
+    assert {c.get_label() for c in weekly_charts.latency(result).axes[1].containers} == {
+        f"{p} {when} month" for p in ("p50", "p95") for when in ("this", "last")
+    }
+    assert "last week" not in views.weekly(result).html
+
+
+DRIFT = {"name": "length", "label": "Length of answers", "statistic": "KS", "value": 0.31, "ci_low": 0.22, "ci_high": 0.4, "n_before": 800,
+         "n_after": 200, "verdict": "drift", "words": [{"word": HOSTILE}], "detectable": None, "reason": None, "how": "KS"}  # fmt: skip
+ALERT = {"rule": "errors", "severity": "critical", "state": "firing", "value": 0.04, "threshold": 0.02, "baseline": None, "n": 900,
+         "unit": "rate", "by": {"feature": HOSTILE}, "since": "2026-11-12T03:00:00+00:00", "traces": ["trace-9"], "detail": None}  # fmt: skip
+
+
+def test_drift_alerts_and_gold_stand_below_the_kpis_when_somebody_put_them_there():
+    beside = {"drift": [DRIFT], "alerts": [ALERT, ALERT | {"state": "ok"}], "promoted": 12}
+    html = views.weekly(fx.weekly(beside=beside)).html
+    assert cells(html, "Length of answers")[0][1:5] == ["✗ drift", "KS", "0.31 (0.22 to 0.40)", "200 800"]
+    row, _ = cells(html, "errors")
+    assert row[1] == "‼ critical" and row[3:7] == ["4.0 %", "2.0 %", "900", "2026-11-12 03:00 UTC"]
+    text = re.sub(r"<[^>]+>", " ", html)
+    assert "1 of 2 firing" in text and "12 this week" in text
+    assert "<script" not in html
+    assert "Drift against" not in views.weekly(fx.weekly()).html
 
 
 def test_one_slice():
@@ -370,7 +462,7 @@ def test_wrong_choices_name_the_right_ones():
 def test_many_slices_are_cut_with_a_note():
     more = pd.concat([fx.kpis().iloc[[1]].assign(slice=f"tenant={i}") for i in range(250)])
     page = views.kpi_table(fx.weekly(kpis=more))
-    assert f"{250 - weekly_page.MAX_SLICE_ROWS} more rows are in result.json" in page.html
+    assert f"{250 - weekly_words.MAX_SLICE_ROWS} more rows are in result.json" in page.html
 
 
 def test_a_slice_with_a_hostile_name_can_be_chosen():

@@ -3,102 +3,20 @@
 import dataclasses
 import json
 import math
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
-import duckdb
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pytest
 import sqlglot
+from weeklykit import DAY, MONDAY, Store, score, span, traffic
 
 from llmobs_nb.analyses import reductions
-from llmobs_nb.analyses.kpis import score_kpi
-from llmobs_nb.analyses.levels import Review, judge
 from llmobs_nb.analyses.result import Estimate, Finding, Result, plain
 from llmobs_nb.analyses.weekly import WeeklyResult, weekly
+from llmobs_nb.analyses.weekly.kpis import score_kpi
+from llmobs_nb.analyses.weekly.levels import Review, judge
 from llmobs_nb.errors import UsageError
-from llmobs_nb.schema import SCORES, SPANS
-
-MONDAY = datetime(2026, 10, 5, tzinfo=UTC)  # of 2026-W41; six weeks later begins 2026-W47
-DAY = timedelta(days=1)
-
-
-class Store:
-    """What the analysis needs of an Observations: ``query`` over tables with the canonical columns."""
-
-    store, versions = "stand-in", {"spans": 1}
-
-    def __init__(self, spans=(), scores=()):
-        self.con = duckdb.connect(config={"threads": 1})
-        self.con.execute("SET TimeZone = 'UTC'")
-        for table, rows in ((SPANS, spans), (SCORES, scores)):
-            filled = pa.Table.from_pylist([{f.name: row.get(f.name) for f in table.fields} for row in rows], schema=table.arrow())
-            self.con.register(table.name, filled)
-        self.asked = []
-
-    def query(self, sql, params=None):
-        self.asked.append(sql)
-        return self.con.sql(sql, params=params).to_arrow_table()
-
-    def where(self, **filters):
-        other = Store()
-        keep = " AND ".join(f"{k} = '{v}'" for k, v in filters.items())
-        for name in ("spans", "scores"):
-            rows = self.con.sql(
-                f"SELECT * FROM {name} WHERE {keep}" if name == "spans" else f"SELECT * FROM {name}"
-            ).to_arrow_table()
-            other.con.register(name, rows)
-        return other
-
-
-def span(trace, at, *, ms=100.0, root=True, **more):
-    row = {
-        "trace_id": trace,
-        "span_id": f"{trace}/{'r' if root else at.isoformat()}",
-        "is_root": root,
-        "kind": "chain" if root else "llm",
-    }
-    row |= {"parent_id": None if root else f"{trace}/r", "status": "ok", "source": "langfuse", "project": "", "latency_ms": ms}
-    return row | {"start_time": at, "end_time": at + timedelta(milliseconds=ms), "day": at.date(), **more}
-
-
-def score(trace, value, *, name="helpful", rater="judge", at=MONDAY, **more):
-    row = {
-        "score_id": f"{trace}/{name}/{rater}/{more.pop('k', 0)}",
-        "trace_id": trace,
-        "name": name,
-        "value": value,
-        "rater": rater,
-    }
-    return row | {"source": "langfuse", "project": "", "created_at": at, "day": at.date(), **more}
-
-
-def traffic(*, weeks=6, per_day=60, errors=lambda week: 0.05, quality=lambda week: 0.7, seed=1):
-    """Spans and scores of a small product: two requests a session, a root and an llm call each, one in two judged."""
-    rng = np.random.default_rng(seed)
-    spans, scores = [], []
-    for d in range(7 * weeks):
-        for k in range(per_day + int(rng.integers(0, 7))):
-            trace, at, week = (
-                f"t{d}-{k}",
-                MONDAY + d * DAY + timedelta(minutes=20 * (k % 72), seconds=int(rng.integers(0, 60))),
-                d // 7,
-            )
-            own = {"session_id": f"s{d}-{k // 2}", "user_id": f"u{k % 20}", "feature": f"f{k % 3}"}
-            failed = {"status": "error", "error_class": "timeout"} if rng.random() < errors(week) else {}
-            spans.append(span(trace, at, ms=float(rng.lognormal(6, 0.4)), **own, **failed))
-            usage = {
-                "tokens_in": int(rng.integers(400, 600)),
-                "tokens_out": int(rng.integers(40, 60)),
-                "cost_usd": float(rng.uniform(0.001, 0.002)),
-            }
-            spans.append(
-                span(trace, at + timedelta(milliseconds=5), root=False, ttft_ms=float(rng.uniform(80, 120)), **own, **usage)
-            )
-            if k % 2 == 0:
-                scores.append(score(trace, float(np.clip(rng.normal(quality(week), 0.1), 0, 1))))
-    return spans, scores
 
 
 @pytest.fixture(scope="module")
@@ -111,8 +29,8 @@ def result(quiet):
     return weekly(Store(*quiet))
 
 
-def kpi(result, name):
-    rows = result.kpis[result.kpis["name"] == name]
+def kpi(result, name, slice="all"):
+    rows = result.kpis[(result.kpis["name"] == name) & (result.kpis["slice"] == slice)]
     assert len(rows) == 1
     return rows.iloc[0]
 
@@ -124,7 +42,8 @@ def roots(spans, week):
 
 def test_the_last_complete_week_is_compared_with_the_one_before(result):
     assert (result.week.label, result.against.label) == ("2026-W46", "2026-W45")
-    assert result.findings == ()
+    (absent,) = result.findings
+    assert absent.text.startswith("not logged, left out: Retries per request, ") and absent.count == len(result.absent)
 
 
 def test_levels_are_those_of_the_rows(quiet, result):
@@ -214,7 +133,8 @@ def test_every_number_of_the_tables_is_a_claim(result):
     assert len(by) == len(claims)
     for row in result.kpis.to_dict("records"):
         for at in ("this", "last", "baseline", "change"):
-            assert by[f"kpi.{row['name']}.all.{at}"]["value"] == pytest.approx(row[f"{at}_value"])
+            found = by[f"kpi.{row['name']}.{row['slice']}.{at}"]["value"]
+            assert found == pytest.approx(row[f"{at}_value"]) if found is not None else math.isnan(row[f"{at}_value"])
     values = {c["value"] for c in claims}
     frames = {"daily": ["requests", "errors", "error_rate"], "latency": ["value_ms"], "quality": ["mean"]}
     frames["cost"] = ["this_usd", "last_usd", "change_usd", "share", "requests", "cost_per_request"]
@@ -234,7 +154,7 @@ def test_weeks_can_be_chosen(quiet):
     result = weekly(Store(*quiet), week="2026-10-28", against="2026-W42")
     assert (result.week.label, result.against.label) == ("2026-W44", "2026-W42")
     assert kpi(result, "requests")["last_value"] == len(roots(quiet[0], 1))
-    assert len(result.findings) == 1 and "reach back 3 of the 4 baseline weeks" in result.findings[0].text
+    assert "reach back 3 of the 4 baseline weeks" in result.findings[0].text
 
 
 def test_wrong_weeks_and_zones_are_named(quiet):
@@ -343,16 +263,14 @@ def test_a_handful_of_traces_over_nine_months():
     json.dumps([result.json(), result.claims()], allow_nan=False)
 
 
-def test_missing_columns_are_refused_with_reasons():
+def test_what_is_not_logged_is_left_out_and_named_once():
     bare = ("trace_id", "span_id", "source", "project", "start_time", "day")
     spans = [{k: s[k] for k in bare} for s in traffic(weeks=2)[0] if s["is_root"]]
     result = weekly(Store(spans))
-    reasons = result.kpis.set_index("name")["reason"]
-    assert reasons["users"] == "no user id is logged" and reasons["sessions"] == "no session id is logged"
-    assert reasons["total_cost"] == "no cost is known"
-    for name in ("latency_p50", "ttft_p95", "tokens_in_per_request", "cost_per_request"):
-        assert "no values" in reasons[name]
-    assert not any(n.startswith("score:") for n in result.kpis["name"])
+    assert set(result.kpis["name"]) == {"requests", "error_rate"}
+    (told,) = (f for f in result.findings if f.text.startswith("not logged, left out: "))
+    for label in ("Users", "Sessions", "Total cost", "Latency", "Time to first token", "Cost per request", "Decode speed"):
+        assert label in told.text.removeprefix("not logged, left out: ").split(", ")
     assert kpi(result, "error_rate")["this_value"] == 0 and kpi(result, "error_rate")["this_high"] > 0
     assert result.cost.empty and result.quality.empty and result.latency.empty
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 
-from scipy import stats
+from scipy import special
 
 from .estimate import Estimate
 from .intervals import critical, pooled_df, wilson
@@ -15,7 +15,7 @@ from .intervals import critical, pooled_df, wilson
 
 def two_sided(t: float, df: float = math.inf) -> float:
     """Two-sided p of a t (or z) statistic."""
-    return float(2 * (stats.norm.sf(abs(t)) if math.isinf(df) else stats.t.sf(abs(t), df)))
+    return float(2 * (special.ndtr(-abs(t)) if math.isinf(df) else special.stdtr(df, -abs(t))))
 
 
 def difference(this: Estimate, last: Estimate) -> Estimate:
@@ -28,13 +28,33 @@ def difference(this: Estimate, last: Estimate) -> Estimate:
     return Estimate(d, d - half, d + half, this.n + last.n, this.level, se=se, df=df, p=two_sided(d / se, df))
 
 
-def relative_change(this: Estimate, last: Estimate) -> Estimate:
-    """this / last - 1 for positive means and ratios that carry se and df: delta method on the log scale, Welch's df."""
+def relative_change(this: Estimate, last: Estimate, *, covariance: float = 0.0) -> Estimate:
+    """this / last - 1 for positive means and ratios that carry se and df: delta method on the log scale, Welch's df.
+
+    ``covariance`` is that of the two, where the same units are behind both; it takes at most nine tenths of their variance.
+    """
     if (refusal := _refusal(this, last) or _not_positive(this, last)) is not None:
         return refusal
     parts = ((this.se / this.value) ** 2, this.df), ((last.se / last.value) ** 2, last.df)
-    se, df = math.sqrt(parts[0][0] + parts[1][0]), pooled_df(*parts)
-    return from_log(math.log(this.value / last.value), se, df, n=this.n + last.n, level=this.level)
+    both = parts[0][0] + parts[1][0]
+    shared = min(2 * covariance / (this.value * last.value), 0.9 * both)
+    return from_log(
+        math.log(this.value / last.value), math.sqrt(both - shared), pooled_df(*parts), n=this.n + last.n, level=this.level
+    )
+
+
+def quotient(above: Estimate, below: Estimate) -> Estimate:
+    """above / below for independent positive estimates that carry se: delta method and t interval on the log scale; n is the smaller one."""
+    n = min(above.n, below.n)
+    for one in (above, below):
+        if not one.ok or not one.se or one.value <= 0:
+            return Estimate.refused(
+                one.reason or f"one of the two is {one.value:g} or has no standard error", n=n, level=above.level
+            )
+    parts = ((above.se / above.value) ** 2, above.df), ((below.se / below.value) ** 2, below.df)
+    value, spread, df = above.value / below.value, math.sqrt(parts[0][0] + parts[1][0]), pooled_df(*parts)
+    factor = math.exp(critical(above.level, df) * spread)
+    return Estimate(value, value / factor, value * factor, n, above.level, se=value * spread, df=df)
 
 
 def mover(this: Estimate, last: Estimate) -> Estimate:

@@ -82,10 +82,14 @@ def _dummies(groups: Sequence[int]) -> np.ndarray:
 
 
 def _paule_mandel(y: np.ndarray, v: np.ndarray, design: np.ndarray, df: int) -> float:
+    left, size, _ = np.linalg.svd(design, full_matrices=False)
+    basis = left[:, size > 1e-9 * size.max()]
+
     def excess(tau2: float) -> float:
-        root = 1 / np.sqrt(v + tau2)
-        fit, *_ = np.linalg.lstsq(design * root[:, None], y * root, rcond=None)
-        return float(np.sum(((y - design @ fit) * root) ** 2)) - df
+        weight = 1 / (v + tau2)
+        weighted = basis * weight[:, None]
+        rest = y - basis @ np.linalg.solve(basis.T @ weighted, weighted.T @ y)
+        return float(rest @ (weight * rest)) - df
 
     spread = float(np.var(y))
     if spread == 0 or (v.min() > 0 and excess(0.0) <= 0):

@@ -10,7 +10,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
 from .estimate import Estimate
 from .moments import Moments, moments
@@ -23,7 +23,7 @@ def critical(level: float = 0.95, df: float = math.inf) -> float:
     if not 0 < level < 1:
         raise ValueError(f"level={level!r} is not between 0 and 1; give 0.95 for 95 %")
     tail = (1 + level) / 2
-    return float(stats.norm.ppf(tail) if math.isinf(df) else stats.t.ppf(tail, df))
+    return float(special.ndtri(tail) if math.isinf(df) else special.stdtrit(df, tail))
 
 
 def wilson(successes: float, n: float, *, level: float = 0.95) -> Estimate:

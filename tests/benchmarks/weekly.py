@@ -88,6 +88,7 @@ class Rows:
         self.good = self.score > 0.7
         self.prob = np.where(self.failed, 1.0, np.where(self.cell > 2, regime.judged, regime.judged / 3))
         self.drawn = rng.random(size) < self.prob
+        self.chance = rng.random(size)
 
 
 def by_group(x, n, session, session_day, windows: bool = True) -> dict[int, Moments]:
@@ -109,9 +110,9 @@ def page(r: Rows, change: dict[str, float], only: str | None = None) -> dict:
     score = r.score - (change.get("mean", 0.0) + change.get("mean, weighted", 0.0)) * this
     cost = r.cost * np.where(this, 1 + change.get("mean, relative", 0.0), 1)
     latency = np.where(this, r.latency * (1 + change.get("p95", 0.0)), r.latency)
-    worse = r.good & ~_picked(r, this, change.get("rate, weighted", 0.0))
+    worse = ~_more(r, ~r.good, change.get("rate, weighted", 0.0), this)
     made = {
-        "rate": lambda: _ratio(r, "rate", "down", _more(r.failed, change.get("rate", 0.0), this), one),
+        "rate": lambda: _ratio(r, "rate", "down", _more(r, r.failed, change.get("rate", 0.0), this), one),
         "rate, rare": lambda: _ratio(r, "rate", "down", r.rare, one),
         "rate, weighted": lambda: _ratio(r, "rate", "up", worse * weight, weight),
         "mean": lambda: _ratio(r, "absolute", "up", score * r.drawn, r.drawn),
@@ -138,17 +139,9 @@ def _ratio(r: Rows, kind: str, better: str, x, n):
     return review_ratio(kpi, PLAN, by_group(x, n, r.session, r.session_day))
 
 
-def _more(flags, share: float, this):
-    """Ones added (or, below 0, taken) evenly: every so manieth of this week."""
-    if not share:
-        return flags
-    order = np.cumsum(this & ~flags)
-    return flags | (this & ~flags & (np.floor(order * share) > np.floor((order - 1) * share)))
-
-
-def _picked(r: Rows, this, share: float):
-    order = np.cumsum(this & r.good)
-    return this & r.good & (np.floor(order * share) > np.floor((order - 1) * share)) if share else np.zeros(len(this), bool)
+def _more(r: Rows, flags, share: float, this):
+    """Ones added by chance among this week's zeros."""
+    return flags | (this & (r.chance < share))
 
 
 def quantile(r: Rows, kpi, latency):
@@ -235,13 +228,14 @@ def one(task) -> tuple[dict, tuple[bool, bool | None], dict]:
     return out, (alone, any(v.verdict == "worse" for v in verdicts) if others else None), powers(rows, reviews, others, moves)
 
 
-def powers(rows: Rows, reviews: dict, others: list, moves: dict[str, float]) -> dict[str, bool]:
-    """Whether a change for the worse of one KPI, the others quiet, is called."""
+def powers(rows: Rows, reviews: dict, others: list, moves: dict[str, float]) -> dict[str, tuple[bool, bool]]:
+    """Whether a change for the worse of one KPI, the others quiet, is called on the short and on the long page."""
     out = {}
     for name, size in moves.items():
-        moved = page(rows, {name: size}, only=name)[name]
-        found = judge([moved if n == name else r for n, r in reviews.items()] + others)
-        out[name] = found[list(reviews).index(name)].verdict == "worse"
+        changed = page(rows, {name: size}, only=name)[name]
+        short = [changed if n == name else r for n, r in reviews.items()]
+        at = list(reviews).index(name)
+        out[name] = tuple(judge(found)[at].verdict == "worse" for found in (short, short + others))
     return out
 
 
@@ -275,10 +269,12 @@ def table(regime: Regime, results: list) -> None:
     long = [r[1][1] for r in results if r[1][1] is not None]
     print(f"weeks with any of {len(results[0][0]) - 2} KPIs called worse: {exact(sum(r[1][0] for r in results), len(results))}")
     print(f"weeks with any of {(MANY + 1) * (len(results[0][0]) - 2)} KPIs called worse: {exact(sum(long), len(long))}")
-    power = {name: sum(r[2][name] for r in results if name in r[2]) for name in POWERED if any(name in r[2] for r in results)}
-    asked = sum(bool(r[2]) for r in results)
-    for name, hits in power.items():
-        print(f"a change of 4.5 standard errors for the worse, {name}: {exact(hits, asked)}")
+    asked, count = sum(bool(r[2]) for r in results), len(results[0][0]) - 2
+    for name in POWERED if asked else ():
+        short, long = (sum(r[2][name][i] for r in results if r[2]) for i in (0, 1))
+        print(
+            f"4.5 standard errors worse, {name}: of {count} {exact(short, asked)}; of {(MANY + 1) * count} {exact(long, asked)}"
+        )
 
 
 def sizes(pool, regime: Regime, count: int) -> dict[str, float]:
@@ -333,7 +329,7 @@ def main() -> None:
     with ProcessPoolExecutor(asked.workers) as pool:
         for i, regime in enumerate(REGIMES):
             if asked.only in (None, i):
-                began, moves = time.perf_counter(), sizes(pool, regime, 80)
+                began, moves = time.perf_counter(), sizes(pool, regime, 200)
                 seeds = range(asked.seeds + 10_000 * i, asked.seeds + 10_000 * i + asked.sets)
                 tasks = [(regime, s, moves if n < asked.power else {}) for n, s in enumerate(seeds)]
                 table(regime, list(pool.map(one, tasks, chunksize=10)))

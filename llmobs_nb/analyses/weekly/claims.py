@@ -7,28 +7,29 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from .. import units
-from ..stats.estimate import Estimate, finite
-from ..text import terminal
+from ... import units
+from ...stats.estimate import Estimate, finite
+from ...text import terminal
+from ..result import claim
 from .levels import Review
-from .result import claim
 
 if TYPE_CHECKING:
-    from .weekly import WeeklyResult
+    from .result import WeeklyResult
 
 VERDICTS = ("better", "worse", "same", "cannot_tell")
 _COUNTED = "distinct traces by their start"
 _FAILED = "traces with any error span"
 _HEAD = ("name", "label", "unit", "better", "slice")
 _LEVELS = ("this", "last", "baseline", "change")
-_TAIL = ("change_kind", "verdict", "margin", "q", "reason", "how")
-_KPI_COLUMNS = (*_HEAD, *(f"{at}_{part}" for at in _LEVELS for part in ("value", "low", "high", "n")), *_TAIL)
+_PARTS = ("mix", "within")
+_TAIL = ("change_kind", "verdict", "margin", "q", "detectable", "slo", "slo_verdict", "family", "reason", "how")
+_KPI_COLUMNS = (*_HEAD, *(f"{at}_{part}" for at in (*_LEVELS, *_PARTS) for part in ("value", "low", "high", "n")), *_TAIL)
 
 
 def kpi_frame(reviews: Sequence[Review]) -> pd.DataFrame:
     """One row per KPI and slice; refused numbers are NaN, their reason in ``reason``."""
     frame = pd.DataFrame([_kpi_row(r) for r in reviews], columns=list(_KPI_COLUMNS))
-    floats = [c for c in _KPI_COLUMNS if c.endswith(("_value", "_low", "_high"))] + ["margin", "q"]
+    floats = [c for c in _KPI_COLUMNS if c.endswith(("_value", "_low", "_high"))] + ["margin", "q", "detectable", "slo"]
     return frame.astype(dict.fromkeys(floats, float))
 
 
@@ -37,7 +38,14 @@ def kpi_json(review: Review) -> dict:
     kpi = review.kpi
     out = {"name": kpi.name, "label": kpi.label, "unit": kpi.unit, "better": kpi.better, "slice": review.slice}
     out |= {at: getattr(review, at).json() for at in _LEVELS}
+    out |= {at: None if getattr(review, at) is None else getattr(review, at).json() for at in _PARTS}
     out |= {"change_kind": kpi.change_kind, "verdict": review.verdict, "margin": finite(kpi.margin), "q": finite(review.q)}
+    out |= {
+        "detectable": finite(review.detectable),
+        "slo": finite(review.slo),
+        "slo_verdict": review.slo_verdict,
+        "family": kpi.family,
+    }
     return out | {"reason": review.reason, "how": kpi.how}
 
 
@@ -48,6 +56,7 @@ def headline(week: str, against: str, reviews: Sequence[Review]) -> str:
         n = f"requests: {units.count(requests.this.value)}" if requests and requests.this.n else "no requests"
         return f"{week} ({n}): nothing can be compared with {against}."
     by = {v: [r for r in reviews if r.verdict == v] for v in VERDICTS}
+    by |= {v: _without_parts(by[v]) for v in ("worse", "better")}
     parts = [f"{v}: {_few(by[v])}" for v in ("worse", "better") if by[v]] or ["no KPI is better or worse beyond doubt"]
     return f"{week} against {against}: {'; '.join(parts)}; {len(by['same'])} the same, {len(by['cannot_tell'])} cannot be told."
 
@@ -59,8 +68,18 @@ def claims(result: WeeklyResult) -> list[dict]:
 
 
 def _few(reviews: Sequence[Review], most: int = 3) -> str:
-    told = [f"{r.kpi.label} {_change(r)}" for r in reviews[:most]]
+    told = [f"{_named(r)} {_change(r)}" for r in reviews[:most]]
     return ", ".join(told) + (f" and {len(reviews) - most} more" if len(reviews) > most else "")
+
+
+def _without_parts(reviews: Sequence[Review]) -> list[Review]:
+    """Slices are told only where their KPI as a whole is not."""
+    whole = {r.kpi.name for r in reviews if r.slice == "all"}
+    return [r for r in reviews if r.slice == "all" or r.kpi.name not in whole]
+
+
+def _named(review: Review) -> str:
+    return review.kpi.label if review.slice == "all" else f"{review.kpi.label} ({terminal(review.slice, 60)})"
 
 
 def _change(review: Review) -> str:
@@ -72,10 +91,11 @@ def _change(review: Review) -> str:
 def _kpi_row(review: Review) -> dict:
     kpi = review.kpi
     row = {name: getattr(kpi, name) for name in _HEAD[:-1]} | {"slice": review.slice}
-    for at in _LEVELS:
-        e = getattr(review, at)
+    for at in (*_LEVELS, *_PARTS):
+        e = getattr(review, at) or Estimate.refused("nothing to split by")
         row |= {f"{at}_value": e.value, f"{at}_low": e.ci_low, f"{at}_high": e.ci_high, f"{at}_n": e.n}
     row |= {"change_kind": kpi.change_kind, "verdict": review.verdict, "margin": kpi.margin, "q": review.q}
+    row |= {"detectable": review.detectable, "slo": review.slo, "slo_verdict": review.slo_verdict, "family": kpi.family}
     return row | {"reason": review.reason or review.this.reason, "how": kpi.how}
 
 
@@ -87,28 +107,78 @@ def _verdicts(result: WeeklyResult) -> list[dict]:
 
 
 def _kpis(result: WeeklyResult) -> list[dict]:
-    return [one for r in result.reviews for one in (*_levels(r, result), _moved(r, result))]
+    return [one for r in result.reviews for one in (*_levels(r, result), _moved(r, result), *_split(r), *_limits(r))]
 
 
 def _levels(r: Review, result: WeeklyResult) -> list[dict]:
     kpi, out = r.kpi, []
-    names = {"this": result.week.label, "last": result.against.label, "baseline": "the four weeks before"}
+    before = (
+        result.baseline.label
+        if result.baseline
+        else {"month": "the three months before", "quarter": "the four quarters before"}.get(
+            result.parameters.get("period"), "the four weeks before"
+        )
+    )
+    names = {"this": result.week.label, "last": result.against.label, "baseline": before}
     for at, when in names.items():
         e = getattr(r, at)
         value = units.quantity(e.value, kpi.unit, low=e.ci_low, high=e.ci_high) if e.ok else f"refused ({e.reason})"
         how = f"mean week; {kpi.how}" if at == "baseline" and kpi.kind == "volume" else kpi.how
         traces = result.exemplars.get(kpi.exemplars, ()) if at == "this" else ()
-        id, text = f"kpi.{kpi.name}.{r.slice}.{at}", f"{kpi.label} in {when}: {value}"
+        id, text = f"kpi.{kpi.name}.{r.slice}.{at}", f"{_named(r)} in {when}: {value}"
         out.append(claim(id, text, e, unit=kpi.unit, how=how, traces=traces))
     return out
 
 
 def _moved(r: Review, result: WeeklyResult) -> dict:
     value = f"{_change(r)}: {r.verdict}" if r.change.ok else f"refused ({r.change.reason})"
-    text = f"{r.kpi.label}, change from {result.against.label} to {result.week.label}: {value}"
+    text = f"{_named(r)}, change from {result.against.label} to {result.week.label}: {value}"
     unit = r.kpi.unit if r.kpi.change_kind == "absolute" else "relative"
     traces = result.exemplars.get(r.kpi.exemplars, ())
     return claim(f"kpi.{r.kpi.name}.{r.slice}.change", text, r.change, unit=unit, how=r.kpi.how, traces=traces)
+
+
+def _split(r: Review) -> list[dict]:
+    """What of the change is traffic mix, and what happened within its cells."""
+    kpi, out = r.kpi, []
+    unit = kpi.unit if kpi.change_kind == "absolute" else "relative"
+    words = {"mix": "because traffic shifted", "within": "at the earlier mix of traffic"}
+    how = "cells of feature, model and tier, standardised to the earlier mix; linearised over sessions, plus between-day variance"
+    for at in _PARTS:
+        e = getattr(r, at)
+        if e is not None:
+            value = (
+                units.change(e.value, kpi.unit, kpi.change_kind, low=e.ci_low, high=e.ci_high)
+                if e.ok
+                else f"refused ({e.reason})"
+            )
+            out.append(
+                claim(f"kpi.{kpi.name}.{r.slice}.{at}", f"{_named(r)}, change {words[at]}: {value}", e, unit=unit, how=how)
+            )
+    return out
+
+
+def _limits(r: Review) -> list[dict]:
+    """The smallest change that would have been called, and the objective for the level."""
+    kpi, out = r.kpi, []
+    if r.detectable is not None:
+        unit = kpi.unit if kpi.change_kind == "absolute" else "relative"
+        size = units.relative(r.detectable) if kpi.change_kind == "relative" else units.change(r.detectable, kpi.unit, "absolute")
+        text = f"{_named(r)}: a change of {size.lstrip('+-')} for the worse would have been called with probability 0.8"
+        how = "standard error of the change, the level that correction for all KPIs asks for, power 0.8"
+        out.append(claim(f"kpi.{kpi.name}.{r.slice}.detectable", text, _exact(r.detectable, r.change.n), unit=unit, how=how))
+    if r.slo is not None:
+        text = f"{_named(r)}, objective {units.quantity(r.slo, kpi.unit)}: {str(r.slo_verdict).replace('_', ' ')}"
+        out.append(
+            claim(
+                f"kpi.{kpi.name}.{r.slice}.slo",
+                text,
+                _exact(r.slo, r.this.n),
+                unit=kpi.unit,
+                how="given; met or missed when the interval says so",
+            )
+        )
+    return out
 
 
 def _daily(result: WeeklyResult) -> list[dict]:

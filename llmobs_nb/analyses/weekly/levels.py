@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from ..stats.compare import difference, from_log, mover, mover_relative, relative_change
-from ..stats.days import DayShock, day_shock, paired_change
-from ..stats.estimate import Estimate
-from ..stats.intervals import (
+from ...stats.compare import difference, from_log, mover, mover_relative, quotient, relative_change
+from ...stats.days import DayShock, day_shock, paired_change
+from ...stats.estimate import Estimate
+from ...stats.intervals import (
     Ranks,
+    critical,
     effective_n,
     proportion_from,
     quantile_position,
@@ -19,46 +20,68 @@ from ..stats.intervals import (
     ratio_from,
     too_few_for_quantile,
 )  # fmt: skip
-from ..stats.moments import NOTHING, Moments
-from ..stats.multiplicity import benjamini_hochberg
+from ...stats.margins import minimum_detectable
+from ...stats.moments import NOTHING, Moments, add
+from ...stats.multiplicity import benjamini_hochberg
 from .kpis import Kpi
 from .plan import Plan
-from .reductions import WINDOWS
+from .sql import WINDOWS
 
 ALPHA = 0.05
 NO_PAIR = "no weekday has data in both windows"
+NO_BASELINE = "no data in the baseline"
 
 
 @dataclass(frozen=True)
 class Review:
-    """One KPI of one slice: its levels, its change, and the verdict on it."""
+    """One KPI of one slice: its levels, its change, and the verdict on it.
+
+    ``detectable`` is the change for the worse that would have been called with probability 0.8 beside the other KPIs of the page.
+    ``mix`` and ``within`` add up to the change; None where there is nothing to split by. ``slo`` is the objective for the
+    level and ``slo_verdict`` whether the level keeps it: met, missed or cannot_tell.
+    """
 
     kpi: Kpi
     this: Estimate
     last: Estimate
     baseline: Estimate
     change: Estimate
-    slice: str = "all"
     verdict: str = "cannot_tell"
     q: float | None = None
     reason: str | None = None
+    detectable: float | None = None
+    mix: Estimate | None = None
+    within: Estimate | None = None
+    slo: float | None = None
+    slo_verdict: str | None = None
+
+    @property
+    def slice(self) -> str:
+        """Which part of the traffic it is about."""
+        return self.kpi.slice
+
+    @property
+    def n(self) -> int:
+        """How much there is in any of the windows."""
+        return self.this.n + self.last.n + self.baseline.n
 
 
 class Asked(NamedTuple):
-    """What a quantile needs from the engine: its group, n, the ranks of its limits and those around its value."""
+    """What a quantile needs from the engine: its KPI, key and group, n, the ranks of its limits and those around its value."""
 
     kpi: Kpi
+    key: int
     group: int
     n: int
     limits: Ranks | None
     position: tuple[int, int, float]
 
-    def ranks(self) -> list[tuple[str, int, int]]:
-        """(stage, group, rank) of the order statistics to fetch."""
+    def ranks(self) -> list[tuple[int, int, int]]:
+        """(key, group, rank) of the order statistics to fetch."""
         ranks = () if self.limits is None else (*self.limits[:2], *self.position[:2])
-        return [(self.kpi.stage, self.group, rank) for rank in ranks]
+        return [(self.key, self.group, rank) for rank in ranks]
 
-    def estimate(self, values: Mapping[tuple[str, int, int], float]) -> Estimate:
+    def estimate(self, values: Mapping[tuple[int, int, int], float]) -> Estimate:
         """The quantile with its interval, once the order statistics are there."""
         if self.limits is None:
             return Estimate.refused(too_few_for_quantile(self.kpi.p, self.n) if self.n else "no values", n=self.n)
@@ -68,7 +91,7 @@ class Asked(NamedTuple):
 
 def review_volume(kpi: Kpi, plan: Plan, daily: Mapping[int, Mapping], totals: Mapping[str, Mapping]) -> Review:
     """Exact totals of the windows (of the mean baseline week); their change by pairs of days."""
-    weeks = [_total(kpi, totals.get(f"baseline{k}")) for k in range(len(plan.baseline))]
+    weeks = [_total(kpi, totals.get(f"baseline{k}")) for k in range(len(plan.whole()))]
     this, last = (_total(kpi, totals.get(name)) for name in ("this", "last"))
     pairs = [[float(daily.get(d, {}).get(kpi.x) or 0) for d in plan.chosen(week)] for week in (plan.this, plan.last)]
     if not (this.ok and last.ok):
@@ -82,14 +105,28 @@ def review_volume(kpi: Kpi, plan: Plan, daily: Mapping[int, Mapping], totals: Ma
     return _review(kpi, plan, this, last, _mean_week(weeks), change)
 
 
-def review_ratio(kpi: Kpi, plan: Plan, found: Mapping[int, Moments]) -> Review:
-    """Levels of a rate or mean from moments by day and window; sessions and days both add to the uncertainty."""
+def review_ratio(kpi: Kpi, plan: Plan, found: Mapping[int, Moments], *, covariance: float = 0.0) -> Review:
+    """Levels of a rate or mean from moments by day and window; sessions and days both add to the uncertainty.
+
+    ``covariance`` is that of the two levels where the same clusters are in both windows.
+    """
     shock = _shock(plan, found)
     level = proportion_from if kpi.kind == "rate" else ratio_from
     this, last, baseline = (level(found.get(WINDOWS[w], NOTHING), extra=_extra(shock, plan, found, w)) for w in WINDOWS)
-    compare = mover if kpi.kind == "rate" else difference if kpi.change_kind == "absolute" else relative_change
-    change = compare(this, last)
+    if kpi.kind == "rate":
+        change = mover(this, last)
+    elif kpi.change_kind == "absolute":
+        change = difference(this, last)
+    else:
+        change = relative_change(this, last, covariance=covariance)
     return _review(kpi, plan, *(bounded(e, kpi.bounds) for e in (this, last, baseline)), change)
+
+
+def review_quotient(kpi: Kpi, plan: Plan, above: Review, below: Review) -> Review:
+    """A KPI that is one KPI over another, such as cost per good answer: both are taken as independent."""
+    levels = [quotient(*(getattr(r, at) for r in (above, below))) for at in ("this", "last", "baseline")]
+    change = relative_change(levels[0], levels[1])
+    return _review(kpi, plan, *(bounded(e, kpi.bounds) for e in levels), change)
 
 
 def bounded(e: Estimate, bounds: tuple[float, float]) -> Estimate:
@@ -97,11 +134,11 @@ def bounded(e: Estimate, bounds: tuple[float, float]) -> Estimate:
     return replace(e, ci_low=max(e.ci_low, bounds[0]), ci_high=min(e.ci_high, bounds[1])) if e.ok else e
 
 
-def ask_quantiles(kpi: Kpi, plan: Plan, found: Mapping[int, Moments]) -> list[Asked]:
-    """What to fetch for a quantile KPI: its three windows, and each day of the two weeks (no day shock within a day)."""
+def ask_quantiles(kpi: Kpi, plan: Plan, key: int, found: Mapping[int, Moments], groups: Sequence[int]) -> list[Asked]:
+    """What to fetch for a quantile KPI: its windows, and days (no day shock within a day)."""
     shock = _shock(plan, found)
     extras: dict[int, tuple[float, float]] = {WINDOWS[w]: _extra(shock, plan, found, w) for w in WINDOWS}
-    return [_ask(kpi, g, found.get(g, NOTHING), extras.get(g)) for g in (*WINDOWS.values(), *plan.this, *plan.last)]
+    return [_ask(kpi, key, g, found.get(g, NOTHING), extras.get(g)) for g in groups]
 
 
 def review_quantile(kpi: Kpi, plan: Plan, answers: Mapping[int, Estimate]) -> Review:
@@ -121,6 +158,40 @@ def judge(reviews: Sequence[Review]) -> tuple[Review, ...]:
     return tuple(_judged(r, None if math.isnan(q) else float(q), asked) for r, q in zip(reviews, qs, strict=True))
 
 
+def detectable(kpi: Kpi, change: Estimate, asked: int) -> float | None:
+    """The smallest change for the worse that is called with probability 0.8 as one of so many KPIs; as the change is given."""
+    se = _se(kpi, change)
+    if se is None:
+        return None
+    size = minimum_detectable(se, critical(1 - ALPHA / max(asked, 1), change.df))
+    if kpi.change_kind == "absolute":
+        return size
+    return -math.expm1(-size) if kpi.better == "up" else math.expm1(min(size, 700.0))
+
+
+def with_slo(review: Review, objective: float | None) -> Review:
+    """The review against an objective for its level: met or missed when the whole interval says so."""
+    if objective is None or not review.this.ok:
+        return replace(review, slo=objective, slo_verdict=None if objective is None else "cannot_tell")
+    ends = (review.this.ci_low, review.this.ci_high)
+    bad, good = (
+        (ends[0] > objective, ends[1] <= objective) if review.kpi.better != "up" else (ends[1] < objective, ends[0] >= objective)
+    )
+    return replace(review, slo=objective, slo_verdict="missed" if bad else "met" if good else "cannot_tell")
+
+
+def _se(kpi: Kpi, change: Estimate) -> float | None:
+    """The standard error of a change on the scale it is tested on; from the interval where the method gives none."""
+    if change.se is not None or not change.ok:
+        return change.se
+    low, high = change.ci_low, change.ci_high
+    if kpi.change_kind == "relative":
+        if low <= -1:
+            return None
+        low, high = math.log1p(low), math.log1p(high)
+    return (high - low) / 2 / critical(change.level)
+
+
 def _judged(review: Review, q: float | None, asked: int) -> Review:
     kpi, change = review.kpi, review.change
     if not change.ok:
@@ -131,7 +202,7 @@ def _judged(review: Review, q: float | None, asked: int) -> Review:
         return replace(review, q=q, verdict=verdict, reason="smaller than the margin" if inside else None)
     if inside:
         return replace(review, q=q, verdict="same")
-    return replace(review, q=q, reason=_why_not(review, q, asked))
+    return replace(review, q=q, reason=_why_not(review, q, asked), detectable=detectable(kpi, change, asked))
 
 
 def _why_not(review: Review, q: float, asked: int) -> str:
@@ -144,7 +215,7 @@ def _why_not(review: Review, q: float, asked: int) -> str:
 
 def _review(kpi: Kpi, plan: Plan, this: Estimate, last: Estimate, baseline: Estimate, change: Estimate) -> Review:
     if not plan.baseline:
-        baseline = Estimate.refused("no data in the four weeks before")
+        baseline = Estimate.refused(NO_BASELINE)
     if change.ok and not plan.comparable:
         change = Estimate.refused(NO_PAIR, n=change.n)
     return Review(kpi, this, last, baseline, change)
@@ -164,7 +235,7 @@ def _total(kpi: Kpi, row: Mapping | None) -> Estimate:
 def _mean_week(weeks: Sequence[Estimate]) -> Estimate:
     good = [w for w in weeks if w.ok]
     if not good:
-        return weeks[0] if weeks else Estimate.refused("no data in the four weeks before")
+        return weeks[0] if weeks else Estimate.refused(NO_BASELINE)
     value = sum(w.value for w in good) / len(good)
     return Estimate(value, value, value, sum(w.n for w in good))
 
@@ -176,12 +247,23 @@ def _shock(plan: Plan, found: Mapping[int, Moments]) -> DayShock:
 
 
 def _extra(shock: DayShock, plan: Plan, found: Mapping[int, Moments], window: str) -> tuple[float, float]:
-    return shock.extra([found[d].n for d in plan.members()[window] if d in found])
+    """What shared shocks of days add to the variance of a window's ratio.
+
+    Where a cluster counts once in a window, however many days it is there, the ratio of the window is not that of its days; the
+    shock is then carried over in proportion.
+    """
+    days = [found[d] for d in plan.members()[window] if d in found]
+    whole = found.get(WINDOWS[window], NOTHING)
+    variance, df = shock.extra([m.n for m in days])
+    total = add(days)
+    if variance and total.n > 0 and total.x and whole.n > 0:
+        variance *= (whole.ratio / total.ratio) ** 2
+    return variance, df
 
 
-def _ask(kpi: Kpi, group: int, m: Moments, extra: tuple[float, float] | None) -> Asked:
+def _ask(kpi: Kpi, key: int, group: int, m: Moments, extra: tuple[float, float] | None) -> Asked:
     n = int(m.n)
     keywords = {} if extra is None else {"extra": extra}
     n_eff = effective_n(m, **keywords) if m.m >= 2 else 0
     ranks = quantile_ranks(kpi.p, n, n_eff=n_eff) if n_eff >= 1 else None
-    return Asked(kpi, group, n, ranks, quantile_position(kpi.p, n) if n else (0, 0, 0.0))
+    return Asked(kpi, key, group, n, ranks, quantile_position(kpi.p, n) if n else (0, 0, 0.0))
