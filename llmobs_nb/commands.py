@@ -50,13 +50,20 @@ def _incident(args, obs) -> int:
 def _weekly_arguments(parser) -> None:
     parser.add_argument("--week", metavar="WEEK", help="ISO week such as 2026-W46, or a date in it")
     parser.add_argument("--against", metavar="WEEK", help="the week to compare with")
+    parser.add_argument("--baseline", metavar="FROM/TO", help="what stands beside both (default: the four weeks before)")
+    parser.add_argument("--period", default="week", metavar="PERIOD", help="week, month or quarter (default week)")
+    parser.add_argument(
+        "--by", action="append", metavar="NAME", help="a short list of KPIs by a column or metadata key; several times"
+    )
+    parser.add_argument("--drift", action="store_true", help="also what drifted: reads a sample of texts")
     parser.add_argument("--json", **JSON)
 
 
 def _weekly(args, obs) -> int:
     from .analyses.weekly import weekly
 
-    result = weekly(obs, week=args.week, against=args.against, tz=args.tz)
+    asked = {name: getattr(args, name) for name in ("week", "against", "baseline", "period", "tz")}
+    result = weekly(obs, **asked, by=tuple(args.by or ()), beside="all" if args.drift else "usual")
     print(to_json(result.json()) if args.json else repr(result))
     return 0
 

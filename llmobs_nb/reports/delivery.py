@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..analyses.result import plain
@@ -13,15 +14,16 @@ FOLDER = "LLMOBS_REPORT_DIR"
 RESULT, CLAIMS = "result.json", "claims.json"
 
 
-def deliver(result) -> None:
+def deliver(result, claims: Sequence[dict] = ()) -> None:
     """Write ``result.json`` and ``claims.json`` of a Result for the report being run; in an interactive session do nothing.
 
+    ``claims`` are those of what a page counts itself, to stand beside the result's own.
     Strict JSON: no NaN, times in ISO 8601; what looks like a credential is masked.
     """
     folder = os.environ.get(FOLDER)
     if folder:
         write(Path(folder) / RESULT, result.json())
-        write(Path(folder) / CLAIMS, result.claims())
+        write(Path(folder) / CLAIMS, [*result.claims(), *claims])
 
 
 def dumps(document: object) -> str:

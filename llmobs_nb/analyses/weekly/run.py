@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
 from ... import windows as w
-from ...errors import UsageError, choose
+from ...errors import LlmobsError, UsageError, choose
 from ...stats.estimate import Estimate
+from ...text import terminal
 from ...windows import Window
 from ..reductions import data_range, last_start_before
 from ..result import Finding, provenance
@@ -57,7 +58,7 @@ def weekly(
     composite: Mapping[str, float] | None = None,
     satisfaction: Mapping[str, float] | None = None,
     good: tuple[str, float] | None = None,
-    beside: Mapping[str, Callable] | None = None,
+    beside: Mapping[str, Callable] | str | None = None,
 ) -> WeeklyResult:
     """Compare a week with an earlier one, KPI by KPI, with intervals, verdicts and the traces to read.
 
@@ -69,7 +70,8 @@ def weekly(
 
     ``slo`` holds objectives by KPI (``{"latency_p95": 4000}``, of a slice ``{"latency_p95@feature=chat": 2500}``), ``metrics``
     those of ``lm.metric``; ``composite`` and ``satisfaction`` are weights, ``good`` the score and the value (0 to 1) that make
-    an answer good. ``beside`` are functions (obs, plan) that fill ``versions``, ``drift``, ``alerts`` and ``promoted``.
+    an answer good. ``beside`` fills ``versions``, ``alerts`` and ``promoted`` ("usual"), ``drift`` too ("all": it reads texts), or
+    what functions (obs, plan) give by name; by default nothing.
 
     Weekdays without data in one of the two windows are left out of both. A KPI that the data say nothing of is left out and named
     in a finding, one that cannot be estimated is refused with a reason. An empty store gives a result that says so.
@@ -81,7 +83,7 @@ def weekly(
     asked = {"week": _text(week), "against": _text(against), "tz": tz, "where": dict(where or {})}
     asked |= {"baseline": baseline, "period": period, "by": list(by), "slo": dict(slo or {})}
     options = Options(tuple(by), slo or {}, tuple(metrics), jd.COMPOSITE if composite is None else composite,
-                      fb.SATISFACTION if satisfaction is None else satisfaction, good, beside or {})  # fmt: skip
+                      fb.SATISFACTION if satisfaction is None else satisfaction, good, _hooks(beside))  # fmt: skip
     obs = obs.where(**where) if where else obs
     first, last = data_range(obs)
     window, findings = _choose(obs, week, period, tz, first, last)
@@ -126,18 +128,36 @@ def _compute(
             "daily": frames.daily(plan, errors), "latency": frames.latency(plan, answers), "cost": frames.cost(obs, plan),
             "quality": frames.quality(plan, scores, judged), "new_error_classes": classes,
         }  # fmt: skip
-        others = _beside(obs, plan, options.beside)
+        others, refused = asked_beside(obs, plan, options.beside)
     return WeeklyResult(
         name="weekly", headline=say.headline(plan.week.label, plan.against.label, shown), parameters=asked,
-        findings=(*findings, *notes), week=plan.week, against=plan.against, baseline=plan.pinned, reviews=shown,
+        findings=(*findings, *notes, *refused), week=plan.week, against=plan.against, baseline=plan.pinned, reviews=shown,
         kpis=say.kpi_frame(shown), reading_list=reading.reading_list(classes, examples, shown), exemplars=examples, absent=absent,
         beside=others, **{name: frame(name, rows) for name, rows in tables.items()},
     )  # fmt: skip
 
 
-def _beside(obs, plan: Plan, hooks: Mapping[str, Callable]) -> dict[str, object]:
-    """What other analyses put beside the KPIs: each hook gets (obs, plan) and gives what its field holds."""
-    return {name: hook(obs, plan) for name, hook in dict(hooks).items()}
+def _hooks(beside: Mapping[str, Callable] | str | None) -> Mapping[str, Callable]:
+    if not isinstance(beside, str):
+        return beside or {}
+    from .company import ALL, USUAL
+
+    choose("beside", beside, ["usual", "all"])
+    return ALL if beside == "all" else USUAL
+
+
+def asked_beside(obs, plan: Plan, hooks: Mapping[str, Callable]) -> tuple[dict[str, object], list[Finding]]:
+    """What other analyses put beside the KPIs: each hook gets (obs, plan) and gives what its field holds.
+
+    One that refuses leaves its field empty, and a finding says why.
+    """
+    out, notes = {}, []
+    for name, hook in dict(hooks).items():
+        try:
+            out[name] = hook(obs, plan)
+        except LlmobsError as error:
+            notes.append(Finding("warning", f"{name}: {terminal(error, 300)}"))
+    return out, notes
 
 
 def _reviews(
