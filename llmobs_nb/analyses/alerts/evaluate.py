@@ -174,20 +174,22 @@ def _event(rule: Rule, sums: Buckets, high: int) -> Reading:
 def _anomaly(rule: Rule, sums: Sums, high: int) -> Reading:
     n, value = _window(rule, sums, high)
     many = len(sums.keys)
-    out = np.full((5, many), np.nan)
+    out = np.full((6, many), np.nan)
     for k in range(many):
         one = _one_anomaly(rule, sums, high, k)
         if one is not None:
-            out[:, k] = one
-    level, expected, threshold, statistic, days = out
+            out[: len(one), k] = one
+    level, expected, threshold, statistic, days, looked = out
     known = ~np.isnan(statistic)
     why = None if known.any() else "it needs two weeks of days with data before the days it looks at, and levels that vary"
     limit = 1 - rule.compare.amount if rule.compare.method == "ks" else rule.compare.amount
-    return Reading(np.where(known, level, value), n, expected, threshold, statistic, limit, why, days)
+    return Reading(
+        np.where(known, level, value), np.where(np.isnan(looked), n, looked), expected, threshold, statistic, limit, why, days
+    )
 
 
 def _one_anomaly(rule: Rule, sums: Sums, high: int, k: int) -> tuple | None:
-    """Level, expected, threshold, statistic (the z on the bad side) and days of the look, for one by-value."""
+    """Level, expected, threshold, statistic (the z on the bad side), days of the look and, where a look is longer than the window, its rows."""
     c = rule.compare
     if c.method == "ks":
         return kolmogorov(sums, k, high, _bins(rule, rule.window), _bins(rule, c.baseline.reach), c.amount)
@@ -206,9 +208,9 @@ def _one_anomaly(rule: Rule, sums: Sums, high: int, k: int) -> tuple | None:
         return None
     sign = side or math.copysign(1, found.z)
     if rule.measure.kind == "quantile":
-        return _quantiles(sums, k, high, daily, count, found.look, sign * found.z)
+        return (*_quantiles(sums, k, high, daily, count, found.look, sign * found.z), found.n)
     limit = found.expected + sign * c.amount * found.error
-    return scale(found.level), scale(found.expected), scale(limit), sign * found.z, float(found.look)
+    return scale(found.level), scale(found.expected), scale(limit), sign * found.z, float(found.look), found.n
 
 
 def _quantiles(sums: Buckets, k: int, high: int, daily: int, count: int, look: int, z: float) -> tuple:
