@@ -20,7 +20,7 @@ import llmobs_nb as lm
 from llmobs_nb.analyses.incident import axes as ax
 from llmobs_nb.analyses.incident import evidence, overall, refine, suspects, theories, words
 from llmobs_nb.analyses.incident import traces as tr
-from llmobs_nb.analyses.incident.answer import at_hours
+from llmobs_nb.analyses.incident.answer import at_hours, sure
 from llmobs_nb.analyses.incident.cube import covering
 from llmobs_nb.analyses.incident.dating import date
 from llmobs_nb.analyses.incident.log import change_log
@@ -471,6 +471,15 @@ def test_a_burst_is_told_by_the_level_of_its_hours_and_not_of_its_day(room, code
     assert after.value == pytest.approx(mine[f"m{metric}"][inside].mean())
     assert before.value == pytest.approx(mine[f"m{metric}"][~inside].mean())
     assert after.value > plain.tests[metric][1].value + 0.1
+
+
+def test_a_lead_needs_values_from_before_to_be_sure(room):
+    plain = theory_of(room, {"plan": kit.HOSTILE_VALUE}, "score:help:ful'ness:judge", 16, None)
+    before, after, effect = plain.tests[plain.metric]
+    assert sure(room, plain)
+    few = replace(plain, tests={plain.metric: (replace(before, n=24), after, effect)})
+    assert not sure(room, few)
+    assert sure(room, replace(few, tests={plain.metric: (replace(before, n=25), after, effect)}))
 
 
 def test_a_step_is_left_in_its_days(room):

@@ -23,6 +23,7 @@ from .theories import Room, Theory, of_leads, overlap
 
 SUSPECT_ALPHA = 0.01
 LEAD_ALPHA = 0.006
+LEAST_BEFORE = 25  # values of a slice that was searched for: fewer do not say what was usual there
 MATTERS = 0.25  # of the metric's margin
 NEAR = 0.5
 MOST_CAUSES = 5
@@ -54,8 +55,8 @@ def ranked(room: Room) -> list[Theory]:
 
 def sure(room: Room, theory: Theory) -> bool:
     """Whether it is beyond the doubt that its kind of search allows, and not too small to matter to anybody."""
-    effect, margin = theory.tests[theory.metric][2], room.plan.metrics[theory.metric].margin
-    matters = effect.ok and abs(effect.value) >= MATTERS * margin
+    (before, _, effect), margin = theory.tests[theory.metric], room.plan.metrics[theory.metric].margin
+    matters = effect.ok and abs(effect.value) >= MATTERS * margin and (theory.suspect is not None or before.n >= LEAST_BEFORE)
     return matters and theory.support > -math.log(SUSPECT_ALPHA if theory.suspect else LEAD_ALPHA)
 
 
