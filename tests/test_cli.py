@@ -266,9 +266,9 @@ def test_help_and_version_exit_0(capsys):
 
 def test_ctrl_c_is_exit_130_and_keeps_nothing(tmp_path):
     big = tmp_path / "big.jsonl"
-    row = json.dumps(observation(1, input="x" * 800))
+    row = json.dumps(observation(1, input="x" * 2000))
     with open(big, "w") as out:
-        out.writelines(row.replace('"o1"', f'"o{n}"') + "\n" for n in range(150_000))
+        out.writelines(row.replace('"o1"', f'"o{n}"') + "\n" for n in range(60_000))
     store = tmp_path / "s"
     child = subprocess.Popen(
         [sys.executable, "-m", "llmobs_nb", "ingest", str(big), "--store", str(store)], stderr=subprocess.PIPE, cwd=ROOT

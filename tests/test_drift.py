@@ -316,3 +316,15 @@ def test_topics_part_what_has_no_word_in_common():
 )
 def test_few_shot_examples_are_named(text, name):
     assert example_name(text) == name
+
+
+def test_texts_that_differ_in_one_direction_only_lie_on_a_line():
+    texts = ["how do I pay"] * 80 + ["how do I pay how do I pay"] * 80
+    found = wording.topics(wording.tfidf(wording.read(texts)))
+    assert found is None or found.place.shape == (160, 2)
+    same = wording.topics(
+        wording.tfidf(wording.read(["alpha beta gamma delta"] * 120 + ["alpha beta gamma delta epsilon"] * 120))
+    )
+    assert same is not None
+    assert same.place.shape == (240, 2)
+    assert np.isfinite(same.place).all()

@@ -138,6 +138,7 @@ def topics(vectors: Vectors, *, count: int = 8, seed: int = 0) -> Topics | None:
     right = right[strength > 1e-9] * np.where(right[strength > 1e-9].sum(axis=1) < 0, -1, 1)[:, None]
     reduced = x @ right.T
     centre = reduced[some].mean(axis=0)
+    count = min(count, len(np.unique(reduced[some].round(9), axis=0)))
     with warnings.catch_warnings():  # fewer kinds of texts than centres: those that stay empty are left out below
         warnings.filterwarnings("ignore", message="One of the clusters is empty")
         centres, _ = kmeans2(reduced[some], count, minit="++", rng=np.random.default_rng(seed), iter=25)
@@ -145,7 +146,9 @@ def topics(vectors: Vectors, *, count: int = 8, seed: int = 0) -> Topics | None:
     topic[known] = vq(reduced[known], centres)[0]
     found, topic[known] = np.unique(topic[known], return_inverse=True)
     axes = np.linalg.svd(reduced[some] - centre, full_matrices=False)[2][:2]
-    return Topics(topic, (reduced - centre) @ axes.T, tuple(_names(vectors, topic, len(found))))
+    place = np.zeros((x.shape[0], 2))
+    place[:, : len(axes)] = (reduced - centre) @ axes.T  # texts that differ in one direction only lie on a line
+    return Topics(topic, place, tuple(_names(vectors, topic, len(found))))
 
 
 def _names(vectors: Vectors, topic: np.ndarray, count: int) -> list[str]:
