@@ -330,6 +330,11 @@ def test_every_tuple_is_in_one_group_and_groups_stay_small(sizes, most, seed):
         assert np.prod([sizes[k] for k in group]) <= most or tuple(group) in mine
 
 
+def test_what_fits_into_one_group_is_asked_for_at_once():
+    ((group, mine),) = covering([(0, 1), (1, 2), (0, 2), (0,)], [2, 3, 4], 24)
+    assert (group, len(mine)) == ((0, 1, 2), 4)
+
+
 def test_no_slice_is_there_twice_and_each_has_its_rows(room):
     labels = [tuple(sorted(label)) for c, label in enumerate(room.cube.labels) if c not in room.cube.exposures]
     assert len(labels) == len(set(labels))

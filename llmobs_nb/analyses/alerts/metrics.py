@@ -9,6 +9,7 @@ from typing import Any, Literal
 from ...errors import UsageError
 from ...text import terminal
 from ..incident.watched import REFUSAL, SCORE, SESSION_SCORE, WATCHED, Metric, score_metric
+from ..weekly.kpis import DOWN_IS_BETTER
 
 Kind = Literal["rate", "mean", "log", "total", "distinct", "quantile", "event", "declared"]
 EVENTS = {
@@ -30,8 +31,6 @@ _TOKENS = Metric(
 )
 # Spans that judge the product are not of its traffic; their cost is read apart.
 JUDGE_COST = Metric("judge_cost", "Cost of judging", "cost_usd", "log", "usd", "down", 0.0)
-# Names of scores of which less is better.
-DOWN_IS_BETTER = ("toxic", "hallucinat", "error", "bias", "refusal")
 _LEVELS = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 
 

@@ -139,7 +139,7 @@ def covering(
     out = []
     while left:
         group = set(left[0])
-        while more := _more(group, left, sizes, most):
+        while (more := _more(group, left, sizes, most)) is not None:
             group.add(more)
         mine = [w for w in left if group.issuperset(w)]
         left = [w for w in left if not group.issuperset(w)]

@@ -57,7 +57,7 @@ class Leads:
     shocks: dict[int, float] = field(default_factory=dict)
 
 
-def find_leads(counter: Counter, cube: Cube, fine: Cube | None = None) -> Leads:
+def find_leads(counter: Counter, cube: Cube, fine: Cube) -> Leads:
     """The best slices of every watched metric with a bad way, best first; bursts of hours from the ``fine`` cube."""
     plan = counter.plan
     metrics = [i for i, m in enumerate(plan.metrics) if m.better and plan.watches(i) and cube.total[0, i].sum() >= LEAST_VALUES]
@@ -69,7 +69,7 @@ def find_leads(counter: Counter, cube: Cube, fine: Cube | None = None) -> Leads:
     onsets = None if plan.onset is None else [min(max(plan.onset_day, 2), plan.days - 2)]
     found = search(cells, onsets=onsets, bursts=BURSTS, shocks=shocks, permutations=PERMUTATIONS)
     out = _worse(plan, cube, metrics, found)
-    if fine is not None and onsets is None:
+    if onsets is None:
         out += _of_hours(plan, fine, metrics)
     return Leads(
         tuple(sorted(out, key=lambda x: (x.p, -x.score))), tuple(metrics), found, dict(zip(metrics, shocks, strict=True))
