@@ -1,33 +1,41 @@
 """False alarms and delay of the default alert preset on quiet and on sliding traffic, replayed day by day.
 
-``python tests/benchmarks/alerts.py --first 0 --count 50 [--traces 5000] [--jobs 2] [--keep DIR]``
+``python tests/benchmarks/alerts.py --first 0 --count 50 [--traces 5000] [--jobs 2] [--keep DIR | --stores]``
 
 Seeds ``first`` to ``first + count`` are quiet cases of the incident generator, the next ``count`` are other quiet cases into which a
 slide is put: from an onset on, the judge's score falls or calls begin to fail, more each day for one to three weeks, everywhere. The
 oracle knows the onset and compares all traces since with all before (Welch); the delay is counted from the midnight at which its z
 first reaches 3. Seeds 0 to 9,999 are for tuning; those from 1,000,000 on are for judging. The values of traces are read off the
 generator's tables and summed as the engine would (tests/test_alerts_backtest.py compares the two); ``--keep`` keeps them.
+With ``--stores`` the tables, slide and all, are ingested into a store and ``lm.backtest`` replays it: the whole path, slower. Quiet
+and sliding stores then take turns and each prints a line, so that a run that is cut short tells of both.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
+import time
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parents[1]), str(HERE.parent)]
 from benchmarks.incidents import exact  # noqa: E402
-from incidents import case  # noqa: E402
-from incidents.measure import measured, welch  # noqa: E402
+from incidents import Case, case  # noqa: E402
+from incidents.measure import Written, measured, welch  # noqa: E402
 
+import llmobs_nb as lm  # noqa: E402
 from llmobs_nb.analyses.alerts.metrics import matching  # noqa: E402
+from llmobs_nb.analyses.alerts.reduce import expand  # noqa: E402
 from llmobs_nb.analyses.alerts.replay import Replay, replay  # noqa: E402
 from llmobs_nb.analyses.alerts.rules import Rule, read_rules  # noqa: E402
 from llmobs_nb.analyses.alerts.sums import BUCKET, ORIGIN, Buckets, Moments, Sums  # noqa: E402
@@ -67,7 +75,14 @@ def read_store(seed: int, traces: int, keep: str | None) -> Store:
         with np.load(path) as found:
             told = {name: found[name] for name in found.files}
         return Store(told.pop("at"), 56, int(told.pop("phase")), told)
-    made = case(seed, traces=traces, kind="quiet")
+    store = values_of(case(seed, traces=traces, kind="quiet"))
+    if keep:
+        np.savez(path, at=store.at, phase=store.phase, **store.values)
+    return store
+
+
+def values_of(made: Case) -> Store:
+    """The values per trace of a case, as its written tables say."""
     written = made.written
     out = {m: measured(m, written) for m in OF_TRACES if m != "cost_usd" or "cost_recorded_usd" in written.spans.column_names}
     raters = written.scores["rater" if "rater" in written.scores.column_names else "source"].to_pylist()
@@ -77,8 +92,6 @@ def read_store(seed: int, traces: int, keep: str | None) -> Store:
     out["refusal_rate"] = written.mean(written.number(refused.cast("int8")), written.root)
     first = int(made.at.min() // DAY_US)
     phase = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=first)).weekday()
-    if keep:
-        np.savez(path, at=made.at - first * DAY_US, phase=phase, **out)
     return Store(made.at - first * DAY_US, 56, phase, out)
 
 
@@ -169,6 +182,71 @@ def one(seed: int, traces: int, sliding: bool, keep: str | None) -> Mark:
     return Mark(false, days, name.split(":")[0], oracle is not None, delay)
 
 
+def stored(seed: int, traces: int, sliding: bool) -> Mark:
+    """The same through the whole path: written, ingested, replayed by ``lm.backtest``; only the oracle reads the generator's tables."""
+    made, name, onset = case(seed, traces=traces, kind="quiet"), None, 10**6
+    store = values_of(made)
+    if sliding:
+        store, name, onset = slide(store, seed)
+        made = replace(made, written=_with(made.written, name, store.values[name]))
+    first = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=int(made.at.min() // DAY_US))
+    with tempfile.TemporaryDirectory() as folder:
+        lm.load(made.write(f"{folder}/data"), store=f"{folder}/store", threads=1)
+        obs = lm.open(f"{folder}/store", threads=1)
+        result = lm.backtest("default", obs, truth=[first + timedelta(days=onset)] if sliding else "quiet")
+        metrics = {r.name: r.metric for r in expand(obs, read_rules("default"), first)[0]}
+    false = {rule.split("[")[0]: 0 for rule in metrics}
+    found = []
+    for alarm in result.alarms.itertuples():
+        day = (alarm.at - first) / timedelta(days=1)
+        if day <= onset:
+            false[alarm.rule.split("[")[0]] += 1
+        elif metrics[alarm.rule] == name:
+            found.append(day)
+    days = float(result.rules["days"].max())
+    if not sliding:
+        return Mark(false, days)
+    oracle = oracle_day(store, name, onset)
+    return Mark(
+        false, days, name.split(":")[0], oracle is not None, None if oracle is None else min(found, default=np.inf) - oracle
+    )
+
+
+def _with(written: Written, name: str, values: np.ndarray) -> Written:
+    """The tables with these values of a score, or with the last call of a trace failed where the error rate's value became 1."""
+    if name == "error_rate":
+        calls = np.flatnonzero(written.flags("kind", "llm"))
+        last = np.full(len(written.ids), -1)
+        last[written.trace[calls]] = calls
+        fails = np.zeros(len(written.trace), bool)
+        fails[last[(values == 1) & (last >= 0)]] = True
+        return replace(written, spans=_put(written.spans, "status", fails, "error"))
+    _, score, rater = name.split(":")
+    scores = written.scores
+    raters = scores["rater" if "rater" in scores.column_names else "source"]
+    mine = pc.and_(pc.equal(scores["name"], score), pc.equal(raters, rater))
+    of = pc.fill_null(pc.index_in(scores["trace_id"], written.ids), 0).to_numpy()
+    return replace(written, scores=_put(scores, "value", mine, pa.array(values[of])))
+
+
+def _put(table: pa.Table, column: str, mask, values) -> pa.Table:
+    """The table with other values in the rows of the mask, in the column's type."""
+    at, typed = table.column_names.index(column), table[column].type
+    new = pa.scalar(values, typed) if isinstance(values, str) else values.cast(typed)
+    return table.set_column(at, column, pc.if_else(pa.array(mask) if isinstance(mask, np.ndarray) else mask, new, table[column]))
+
+
+def through_stores(first: int, count: int, traces: int, pool) -> list[Mark]:
+    """Marks of quiet and sliding stores in turn, a line each as they come."""
+    jobs = [(s + k * count, traces, bool(k)) for s in range(first, first + count) for k in (0, 1)]
+    marks, began = [], time.monotonic()
+    for (seed, _, sliding), mark in zip(jobs, pool(stored, *zip(*jobs, strict=True)), strict=True):
+        marks.append(mark)
+        told = f"delay {mark.delay} days of {mark.slid}" if sliding else f"{mark.days:.0f} days"
+        print(f"{seed} {told}, false alarms {sum(mark.false.values())}, {time.monotonic() - began:,.0f} s", flush=True)
+    return marks
+
+
 def _days(r: Replay) -> tuple[list[int], list[int]]:
     """Midnights (days since the start) of alarms, and of moments at which the rule could say something."""
     day = lambda i: round((r.times[i] - r.times[-1]) / timedelta(days=1)) + 56  # noqa: E731
@@ -211,16 +289,18 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--traces", type=int, default=5000)
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--keep")
+    parser.add_argument("--stores", action="store_true")
     args = parser.parse_args(argv)
     if args.keep:
         Path(args.keep).mkdir(parents=True, exist_ok=True)
-    seeds = range(args.first, args.first + 2 * args.count)
-    jobs = [(s, args.traces, s >= args.first + args.count, args.keep) for s in seeds]
-    if args.jobs > 1:
-        with ProcessPoolExecutor(args.jobs) as pool:
-            report(list(pool.map(one, *zip(*jobs, strict=True), chunksize=4)))
-    else:
-        report([one(*job) for job in jobs])
+    with ProcessPoolExecutor(args.jobs) if args.jobs > 1 else nullcontext() as workers:
+        pool = workers.map if workers else map
+        if args.stores:
+            report(through_stores(args.first, args.count, args.traces, pool))
+            return
+        seeds = range(args.first, args.first + 2 * args.count)
+        jobs = [(s, args.traces, s >= args.first + args.count, args.keep) for s in seeds]
+        report(list(pool(one, *zip(*jobs, strict=True))))
 
 
 if __name__ == "__main__":

@@ -70,8 +70,15 @@ class Counter:
         self.obs, self.plan, self.axes = obs, plan, axes
         self.per_day = 24 // hours
         self.bins, self.bin_sql = plan.days * self.per_day, "day" if hours == 24 else f"(hour // {hours})"
-        self.scores = [i for i, m in enumerate(plan.metrics) if m.is_score]
-        self.others = [i for i in range(len(plan.metrics)) if i not in self.scores]
+        there = self._there()
+        self.scores = [i for i in there if plan.metrics[i].is_score]
+        self.others = [i for i in there if not plan.metrics[i].is_score]
+
+    def _there(self) -> list[int]:
+        """The metrics that have a value at all: nothing is summed of the others."""
+        counts = ", ".join(f"count(m{i})" for i in range(len(self.plan.metrics)))
+        (found,) = self.obs.query(f"SELECT [{counts}] AS n FROM {CODED}")["n"].to_pylist()
+        return [i for i, n in enumerate(found) if n]
 
     def by(self, axes: Sequence[int]) -> np.ndarray:
         """4 × M × K × T: counts, sums, sums of squares, and all rows; K runs over the product of the codes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -57,8 +58,8 @@ class Leads:
     shocks: dict[int, float] = field(default_factory=dict)
 
 
-def find_leads(counter: Counter, cube: Cube, fine: Cube) -> Leads:
-    """The best slices of every watched metric with a bad way, best first; bursts of hours from the ``fine`` cube."""
+def find_leads(counter: Counter, cube: Cube, fine: Callable[[], Cube]) -> Leads:
+    """The best slices of every watched metric with a bad way, best first; bursts of hours from the cube that ``fine`` brings."""
     plan = counter.plan
     metrics = [i for i, m in enumerate(plan.metrics) if m.better and plan.watches(i) and cube.total[0, i].sum() >= LEAST_VALUES]
     metrics = [i for i in metrics if _worth(plan, cube, i)]
@@ -70,7 +71,7 @@ def find_leads(counter: Counter, cube: Cube, fine: Cube) -> Leads:
     found = search(cells, onsets=onsets, bursts=BURSTS, shocks=shocks, permutations=PERMUTATIONS)
     out = _worse(plan, cube, metrics, found)
     if onsets is None:
-        out += _of_hours(plan, fine, metrics)
+        out += _of_hours(plan, fine(), metrics)
     return Leads(
         tuple(sorted(out, key=lambda x: (x.p, -x.score))), tuple(metrics), found, dict(zip(metrics, shocks, strict=True))
     )

@@ -130,8 +130,10 @@ def _room(obs, plan: tr.Plan, kept: ExitStack) -> Room:
     counter = Counter(obs, plan, axes)
     cube = build(counter, {i: e.skew for i, e in expected.of.items()})
     fine = Counter(obs, plan, axes, HOURS)
-    hours = build(fine, cube.skew)
-    room = Room(counter, cube, find_leads(counter, cube, hours), fine, hours)
+    with ThreadPoolExecutor(1) as beside:  # counts by hours while the days are searched
+        hours = beside.submit(build, fine, cube.skew)
+        leads = find_leads(counter, cube, hours.result)
+    room = Room(counter, cube, leads, fine, hours.result())
     room.judged = set(expected.judged)
     room.suspects = of_suspects(room, find_suspects(counter, cube, wordings))
     return room
