@@ -230,7 +230,7 @@ def test_who_reviews_is_named_or_told_by_the_environment(shop, monkeypatch):
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({}, r"review_queue: nothing given; give one of traces, plan and low"),
+        ({}, r"review_queue: nothing given; give one of traces=.ids., plan=a sampling plan and low="),
         ({"traces": ["t000"], "low": "helpful"}, r"review_queue: traces and low given; give one of"),
         ({"traces": ["t000", "no", "nor"]}, r"the store holds no no, nor \(2 of 3 are unknown\); pull or ingest them first"),
         ({"traces": []}, r"traces is empty; give trace ids"),

@@ -18,7 +18,7 @@ STYLE = """
   border: 1px solid rgba(127,127,127,.4); border-radius: .3em; margin: .15em 0 .6em; }
 .llmobs-review h4, .llmobs-review legend { margin: .2em 0; font-size: 1em; font-weight: bold; padding: 0; }
 .llmobs-review fieldset { border: 0; padding: 0; margin: .3em 0; }
-.llmobs-review table { border-collapse: collapse; } .llmobs-review td, .llmobs-review th { text-align: left; overflow-wrap: anywhere; padding: .1em .7em .1em 0; vertical-align: top; }
+.llmobs-review table { border-collapse: collapse; } .llmobs-review th { white-space: nowrap; } .llmobs-review td { overflow-wrap: break-word; max-width: 24em; } .llmobs-review td, .llmobs-review th { text-align: left; padding: .1em .7em .1em 0; vertical-align: top; }
 .llmobs-review progress { width: 12em; vertical-align: middle; } .llmobs-review textarea { width: 100%; min-height: 4em; }
 .llmobs-review option { color: #111; background: #fff; }
 .llmobs-review .status { min-height: 1.4em; padding: .2em 0; } .llmobs-review [hidden] { display: none !important; }

@@ -202,7 +202,8 @@ def review_queue(
     """
     given = [name for name, value in (("traces", traces), ("plan", plan), ("low", low)) if value is not None]
     if len(given) != 1:
-        raise UsageError(f"review_queue: {' and '.join(given) or 'nothing'} given; give one of traces, plan and low")
+        told = " and ".join(given) or "nothing"
+        raise UsageError(f"review_queue: {told} given; give one of traces=[ids], plan=a sampling plan and low='name of a score'")
     who = reviewer_name(reviewer, os.environ)
     drawn = drawn_by(plan) if plan is not None else {}
     ids = list(drawn) or (lowest(obs, low, most) if low is not None else trace_ids(traces))
