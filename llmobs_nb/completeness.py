@@ -147,7 +147,7 @@ def tables(rows: Sequence[dict]) -> list[html.Html]:
     out = []
     for what, found in (("days", summary(rows)), ("day", differing(rows))):
         heads = [html.Head(c, number=c in _COUNTS) for c in ("source", "project", "entity", what, *_COUNTS[1:])]
-        cells = [[f"{v:,}" if isinstance(v, int) else v for v in (r[h.text] for h in heads)] for r in found]
+        cells = [[f"{v:,}" if isinstance(v, int) else html.tag("code", v) for v in (r[h.text] for h in heads)] for r in found]
         out += [html.table(cells, heads)] if found else []
     return out
 

@@ -77,9 +77,9 @@ def exemplars():
 
 
 def checklist():
-    rows = [("trace-0", check, "ok", "as usual", "as usual") for check in CHECKS[:3]]
-    rows += [("trace-0", CHECKS[3], "unusual", 1903.4, 812.0), ("trace-1", CHECKS[0], "cannot_tell", None, "gpt-4o")]
-    return frame("checklist", rows)
+    rows = [("trace-0", check, "ok", "as usual", "as usual", None, None, None) for check in CHECKS[:3]]
+    rows.append(("trace-0", CHECKS[3], "unusual", 1903.4, "", 640.0, 812.0, "tokens"))
+    return frame("checklist", [*rows, ("trace-1", CHECKS[0], "cannot_tell", None, "gpt-4o", None, None, None)])
 
 
 def spans():
@@ -157,7 +157,7 @@ def hostile() -> IncidentResult:
         before=Estimate.refused(h), findings=(Finding("warning", h, 1),), others=({"metric": h, "verdict": h, "onset": h},),
         slices=frame("slices", [(f"{h}={h}", 0.1, 0.2, 0.1, 0.0, 0.2, 9, 1.0, None), (None, 0.1, 0.2, 0.1, 0.0, 0.2, 9, 1.0, True)]),
         exemplars=frame("exemplars", [(h, h, None, None, h, "javascript:alert(1)"), (None, None, h, 0.5, None, f"https://x/{h}")]),
-        checklist=frame("checklist", [(h, h, h, h, h), (h, "null", None, None, float("nan"))]),
+        checklist=frame("checklist", [(h, h, h, h, h, None, None, None), (h, "null", None, None, float("nan"), None, None, None)]),
         spans=frame("spans", [(h, h, h, h, h, 0.0, 5.0, 3, 0.1, h), (h, "x", h, None, None, None, None, None, None, None)]),
         changes=frame("changes", [(BEGAN, h, h, h, None), (None, None, None, None, True)]),
         parameters={"metric": h, "tz": "UTC", "where": {h: h}},

@@ -198,3 +198,16 @@ def test_the_benchmark_sums_as_the_engine_does(obs, name):
         for a, b in zip(sql.over(low, high), ours.over(low, high), strict=True):
             np.testing.assert_allclose(a, b)
     np.testing.assert_allclose(replay(one, sql).statistic, replay(one, ours).statistic, rtol=1e-6, equal_nan=True)
+
+
+@pytest.mark.parametrize("name", ["error_rate", "judge"])
+def test_the_benchmark_writes_the_slide_that_its_oracle_sees(name):
+    import alerts as bench
+
+    made = bench.case(3, traces=1000, kind="quiet")
+    store = bench.values_of(made)
+    name = next(m for m in store.values if m.endswith(name))
+    ramp = (store.at > np.median(store.at)).astype(float)
+    slid = bench._moved(store.values[name], ramp, 0.4, np.random.default_rng(1).random(len(ramp)))
+    assert (slid != store.values[name])[~np.isnan(slid)].mean() > 0.1
+    np.testing.assert_allclose(bench.measured(name, bench._with(made.written, name, slid)), slid)

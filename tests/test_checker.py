@@ -9,7 +9,7 @@ from weeklykit import Store, traffic
 from llmobs_nb import views
 from llmobs_nb.analyses.result import Estimate, claim
 from llmobs_nb.analyses.weekly import weekly
-from llmobs_nb.reports.checker import Problem, check, numbers
+from llmobs_nb.reports.checker import Problem, check, examine, numbers
 from llmobs_nb.views.stakeholder_page import stakeholder
 from llmobs_nb.views.weekly_claims import page_claims
 
@@ -192,3 +192,39 @@ def test_hostile_names_do_not_stop_the_check():
         "none of the claims that it names carries it",
         "the page names a claim that is not there",
     }
+
+
+# --- what a page marks as no claim
+
+
+def test_what_is_marked_is_left_out_and_only_there():
+    html = '<p>2.0 % <span data-unclaimed="">fell by 7 to 0.9 in 5</span> and 8</p><p>fell by 7 to 0.9 in 5</p>'
+    assert found(html) == ["8", "7", "0.9", "5"]
+    assert found('<pre data-unclaimed=""><ins>1 of 9</ins></pre><p>1 of 9</p>') == ["1", "9"]
+
+
+def test_texts_that_a_mark_lists_are_left_out_inside_it_only():
+    mark = "<div data-unclaimed='[\"search 7\"]'><p>2.0 % in search 7</p><img alt='1.9 % in search 7'></div><p>search 7</p>"
+    assert found(mark) == ["1.9 %", "7"]
+
+
+@pytest.mark.parametrize("mark", ['["7"]', '["7.5 %", 7]', "7", "[", "{}", '["search 71", "h 7"]'])
+def test_a_text_without_a_letter_or_a_part_of_a_word_or_a_broken_list_leaves_nothing_out(mark):
+    assert found(f"<p data-unclaimed='{mark}'>in search 7</p>") == ["7"]
+
+
+def test_a_name_is_left_out_elsewhere_as_a_whole_word_only():
+    assert found("<td><code>n 9</code></td><p>n 9 of n 99</p>") == ["99"]
+    assert found("<pre>fell to 9 points</pre><p>it fell to 9 points</p>") == ["9"]
+
+
+def test_numbers_are_counted():
+    checked = examine("<h2>Now</h2><p>2.0 % of 1,400, 9 more <code>5</code></p><p data-claims='nobody'>1 and 2</p>", CLAIMS)
+    assert (checked.numbers, checked.claimed) == (5, 2)
+    assert [(p.number, p.heading) for p in checked.problems] == [("9", "Now"), ("nobody", "Now")]
+
+
+def test_a_change_may_be_told_without_its_plus_but_not_without_its_minus():
+    down = claim("down", "Change", Estimate(-0.05, -0.08, -0.02, 9), unit="rate", how="x")
+    assert found("<p>1.0 pp</p>") == []
+    assert found("<p>5.0 pp</p>", [down]) == ["5.0 pp"]

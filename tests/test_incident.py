@@ -446,3 +446,9 @@ def test_a_part_of_the_traffic_can_be_looked_at_alone(small):
     found = lm.incident(lm.open(small, threads=1), where={"feature": "a"})
     assert found.parameters["where"] == {"feature": "a"}
     assert found.verdict in ("no_change", "not_enough_evidence")
+
+
+@pytest.mark.parametrize("days", [13, 14, 15])
+def test_a_fortnight_of_data_has_an_answer(tmp_path, days):
+    store = kit.put(tmp_path / "s", kit.product(days=days, per_day=40))
+    assert lm.incident(lm.open(store, threads=1)).json()["verdict"] in ("no_change", "not_enough_evidence", "incident")

@@ -229,6 +229,8 @@ def test_the_weekly_template_runs_on_the_demo(weekly):
         assert set(kpi) >= {"name", "unit", "slice", "this", "last", "baseline", "change", "verdict", "margin", "q"}
     claims = json.loads(weekly.claims_json.read_text(), parse_constant=lambda c: pytest.fail(c))
     assert {c["id"] for c in claims} >= {"kpi.requests.all.this", "kpi.error_rate.all.change"}
+    assert result["checked"]["unclaimed"] == [] and weekly.warning is None
+    assert result["checked"]["numbers"] == result["checked"]["claimed"] > 500
 
 
 # --- what stops before anything runs

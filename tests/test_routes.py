@@ -4,10 +4,9 @@ import http.server
 import io
 import json
 import re
-import socketserver
-import threading
 
 import pytest
+from mailkit import served
 
 from llmobs_nb.errors import UsageError
 from llmobs_nb.routes import Message, RouteError, read_routes, send
@@ -48,66 +47,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
 
-class Mailbox(socketserver.ThreadingTCPServer):
-    """As much of SMTP as smtplib speaks; ``refuse`` maps a command to answers that are given in turn before it works."""
-
-    allow_reuse_address = True
-
-    def __init__(self, refuse=()):
-        super().__init__(("127.0.0.1", 0), Letter)
-        self.refuse, self.letters = {k: list(v) for k, v in dict(refuse).items()}, []
-        self.port = self.server_address[1]
-
-
-class Letter(socketserver.StreamRequestHandler):
-    def handle(self):
-        self.say("220 here")
-        while line := self.rfile.readline():
-            command = line[:4].decode().strip().upper()
-            refused = self.server.refuse.get(command)
-            if refused:
-                self.say(refused.pop(0))
-            elif command == "EHLO":
-                self.say("250 here")
-            elif command == "DATA":
-                self.say("354 go on")
-                self.server.letters.append(b"".join(iter(self.rfile.readline, b".\r\n")).decode())
-                self.say("250 kept")
-            elif command == "QUIT":
-                self.say("221 bye")
-                return
-            else:
-                self.say("250 ok")
-
-    def say(self, text):
-        self.wfile.write(text.encode() + b"\r\n")
-
-
-def served(server):
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-    return server
-
-
 @pytest.fixture
 def receiver():
-    server = served(Receiver())
-    yield server
-    server.shutdown()
-    server.server_close()
-
-
-@pytest.fixture
-def mailbox():
-    server = served(Mailbox())
-    yield server
-    server.shutdown()
-    server.server_close()
-
-
-def by_mail(port, **more):
-    return {
-        "smtp": {"host": "127.0.0.1", "port": port, "from": "llmobs@here.test", "to": "sre@here.test", "starttls": False} | more
-    }
+    with served(Receiver()) as server:
+        yield server
 
 
 def no_wait(_):
@@ -223,33 +166,20 @@ def test_one_route_that_fails_does_not_keep_the_others(receiver):
     assert len(receiver.told) == 1
 
 
+def test_certificates_that_are_not_there_keep_no_other_route(receiver, monkeypatch, tmp_path):
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "gone.pem"))
+    out = io.StringIO()
+    (why,) = failures(FIRES, read_routes("r", ["slack", "stdout"]), out=out, env={"SLACK_WEBHOOK_URL": receiver.url}).values()
+    assert re.match(
+        r"slack: the certificates to trust cannot be read; correct SSL_CERT_FILE and SSL_CERT_DIR, or unset them;", why
+    )
+    assert out.getvalue() and not receiver.told
+
+
 def test_json_lines_are_strict_json():
     out = io.StringIO()
     send(FIRES, "json", out=out)
     assert json.loads(out.getvalue()) == FIRES.json()
-
-
-def test_mail_carries_the_words_and_the_same_id_for_the_same_alert(mailbox):
-    for _ in range(2):
-        send(FIRES, by_mail(mailbox.port))
-    first, second = mailbox.letters
-    assert "Subject: judge_score fires (critical)" in first
-    assert "Message-ID: <llmobs-abc.firing@llmobs-nb>" in first and "Message-ID: <llmobs-abc.firing@llmobs-nb>" in second
-    assert "0.70 against 0.78" in first
-
-
-def test_a_title_makes_no_second_header(mailbox):
-    send(Message("a\r\nBcc: x@y.test", "k"), by_mail(mailbox.port))
-    head = mailbox.letters[0].partition("\r\n\r\n")[0]
-    assert "Subject: a Bcc: x@y.test" in head and "\nBcc:" not in head
-
-
-def test_a_finished_report_goes_out_by_mail_and_by_name_elsewhere(mailbox, receiver, tmp_path):
-    page = tmp_path / "weekly.html"
-    page.write_text("<p>the week</p>", encoding="utf-8")
-    send(report=page, title="The week", routes=[by_mail(mailbox.port), "webhook"], env={"LLMOBS_WEBHOOK_URL": receiver.url})
-    assert 'filename="weekly.html"' in mailbox.letters[0] and "Subject: The week" in mailbox.letters[0]
-    assert (receiver.told[0][2]["report"], receiver.told[0][2]["state"]) == ("weekly.html", "report")
 
 
 def test_a_report_that_is_not_there_is_refused(tmp_path):
@@ -257,36 +187,6 @@ def test_a_report_that_is_not_there_is_refused(tmp_path):
         send(report=tmp_path / "gone.html", routes="stdout")
     with pytest.raises(UsageError, match=r"send: nothing to send; give a message, or report="):
         send(routes="stdout")
-
-
-@pytest.mark.parametrize(
-    ("refuse", "told", "letters"),
-    [
-        ({"MAIL": ["451 later"]}, None, 1),
-        ({"MAIL": ["550 never"]}, r"smtp: the mail server says 550", 0),
-        ({"RCPT": ["550 nobody"]}, r"smtp: the mail server refuses the recipients;", 0),
-        ({"DATA": ["451 full"] * TRIES}, r"smtp: the mail server says 451, 4 times", 0),
-    ],
-)
-def test_a_mail_server_that_says_no_for_now_is_asked_again(refuse, told, letters):
-    box = served(Mailbox(refuse))
-    try:
-        bad = failures(FIRES, read_routes("r", by_mail(box.port)), wait=no_wait)
-    finally:
-        box.shutdown()
-        box.server_close()
-    assert len(box.letters) == letters
-    if told is None:
-        assert not bad
-    else:
-        (why,) = bad.values()
-        assert re.match(told, why)
-
-
-def test_a_login_that_the_server_does_not_know_is_told_without_it(mailbox):
-    ways = read_routes("r", by_mail(mailbox.port, user_env="U", password_env="P"))
-    (why,) = failures(FIRES, ways, env={"U": "me", "P": "pa55word"}, wait=no_wait).values()
-    assert why.startswith("smtp: the mail server cannot do it") and "pa55word" not in why
 
 
 WRONG = [

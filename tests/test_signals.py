@@ -2,7 +2,9 @@
 
 import datetime as dt
 import json
+import re
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,8 +12,15 @@ import storekit
 
 import llmobs_nb as lm
 from llmobs_nb.analyses.sampling.texts import Exchange, answered, asked
-from llmobs_nb.analyses.signals import measures, signals
+from llmobs_nb.analyses.signals import measures, signals, week
+from llmobs_nb.analyses.weekly.company import USUAL
+from llmobs_nb.analyses.weekly.plan import plan_days
 from llmobs_nb.errors import UsageError
+from llmobs_nb.reports.checker import check
+from llmobs_nb.views import stakeholder_sentences as sentences
+from llmobs_nb.views.weekly_signals import section
+from llmobs_nb.views.weekly_traces import names
+from llmobs_nb.windows import Window, back
 
 MONDAY = dt.datetime(2026, 10, 5, tzinfo=dt.UTC)
 FACTS = (
@@ -22,6 +31,10 @@ GOOD = "Refunds are paid within 14 days of the return of the goods; the form sta
 CITES = "Refunds are paid within 14 days of the return of the goods; the form stands under Billing [kb-9]."
 INVENTS = "Every astronaut gets a golden watch from our lawyers on Christmas morning, with velvet lining."
 CONTRADICTS = "The refund takes 14 days for customers. The refund takes 30 days for customers."
+
+
+# Of two answers of the last week that have little in common with their context: where they open, and what must be no link.
+URLS = {"t0227": "https://eu.cloud.example/trace/7", "t0237": "javascript:alert(1)"}
 
 
 def exchange(name: str, at: dt.datetime, answer: str, *, question: str | None = None, documents: str | None = FACTS, **root):
@@ -46,7 +59,8 @@ def build(root, answers, **more) -> lm.Observations:
     """A store with (day, answer) traces, in order."""
     spans, payloads = [], []
     for k, (day, answer) in enumerate(answers):
-        one = exchange(f"t{k:04d}", MONDAY + dt.timedelta(days=day, minutes=k % 1400), answer)
+        name, at = f"t{k:04d}", MONDAY + dt.timedelta(days=day, minutes=k % 1400)
+        one = exchange(name, at, answer, source_url=URLS.get(name))
         spans += one[0]
         payloads += one[1]
     storekit.put(root, spans=spans, payloads=payloads, **more)
@@ -234,3 +248,68 @@ def test_the_page_of_no_traces_says_so(root):
     storekit.put(root, scores=[storekit.score("a")])
     view = page(signals(lm.open(root, threads=1)))
     assert "there is nothing to look at" in view.html and "no traces" in view.html
+
+
+# --- beside the weekly review
+
+LAST = Window(MONDAY + dt.timedelta(days=28), MONDAY + dt.timedelta(days=35), "2026-W45")
+PLAN = plan_days(LAST, back(LAST, 1), tz="UTC")
+
+
+@pytest.fixture(scope="module")
+def reviewed(moved):
+    """The review of the last week with its signals and nothing else beside it."""
+    return lm.weekly(moved, week="2026-W45", beside={"signals": week.beside})
+
+
+def test_the_usual_review_has_signals_beside_it():
+    assert USUAL["signals"] is week.beside
+
+
+def test_the_review_compares_samples_of_both_weeks_and_says_that_signs_are_no_labels(reviewed):
+    told = reviewed.json()["signals"]
+    assert told["drawn"] == told["of"] == {"this": 100, "last": 56}
+    assert "not labels" in told["note"]
+    rows = {r["name"]: r for r in told["rows"]}
+    assert list(rows)[:2] == ["band.high", "band.medium"]
+    assert (rows["band.high"]["this"]["value"], rows["band.high"]["last"]["value"]) == (0.1, 0)
+    assert rows["unknown_citation"]["verdict"] == "worse"
+    assert rows["unknown_citation"]["this"]["value"] == pytest.approx(30 / 90)
+
+
+def test_a_sample_of_the_review_is_bounded_and_says_of_how_many(moved, monkeypatch):
+    monkeypatch.setattr(week, "SAMPLE", 30)
+    told = week.beside(moved, PLAN)
+    assert told["of"] == {"this": 100, "last": 56}
+    assert 10 < told["drawn"]["this"] < 60 and 10 < told["drawn"]["last"] < 56
+    assert told["rows"][0]["this"]["n"] <= told["drawn"]["this"]
+
+
+def test_weekdays_that_the_review_leaves_out_are_left_out_of_the_signals(moved):
+    told = week.beside(moved, replace(PLAN, kept=(0, 1, 2)))
+    assert told["of"] == {"this": 15 + 15 + 14, "last": 3 * 8}  # 100 in turn over seven days; eight a day
+
+
+def test_the_section_of_the_page_is_covered_by_claims_and_by_a_sentence_for_everybody(reviewed):
+    told = reviewed.beside["signals"]
+    unsure = [r | {"verdict": "cannot_tell"} for r in told["rows"]]
+    assert sentences._invented(replace(reviewed, beside={"signals": told | {"rows": unsure}})) == ()
+    html, claims = section(reviewed), week.claims(told)
+    assert check(str(html), claims) == []
+    assert "nobody validated them" in html and "100 of 100 traces of this week and 56 of 56 traces of last week" in html
+    (sentence,) = sentences._invented(reviewed)
+    assert "in 10 of every 100 of the answers looked at, 0 of every 100 last week" in re.sub(r"\.\d+", "", sentence.text)
+    assert set(sentence.ids) <= {c["id"] for c in claims}
+
+
+def test_without_texts_the_review_has_no_section_of_signals(root):
+    storekit.put(root, spans=[storekit.span("r", trace_id="t", start_time=MONDAY, end_time=MONDAY)])
+    assert week.beside(lm.open(root, threads=1), PLAN) == {} and week.claims({}) == []
+    assert section(SimpleNamespace(beside={"signals": {}})) == section(SimpleNamespace(beside={})) == ""
+
+
+def test_traces_that_are_named_open_in_their_product_where_the_address_is_plain(reviewed):
+    assert {t: reviewed.urls[t] for t in URLS} == URLS and set(reviewed.urls) == set(URLS)
+    assert reviewed.json()["urls"] == URLS
+    for html in (names(reviewed, URLS), section(reviewed)):
+        assert 'href="https://eu.cloud.example/trace/7"' in html and "javascript:" not in html

@@ -193,7 +193,7 @@ def test_the_static_page_says_everything(page):
         "1. A passage in the prompt", "Effect there: -0.34 (-0.39 to -0.29, n 141); it explains 91 % of the whole change.",
         "Confidence 97 %.", "the prompt version did not change", "Without it helpfulness (judge) would have been 0.789 (0.771 to 0.807, n 141).",
         "To undo it: take the passage out", "96 % of the traces of auth = sso have this passage since 2026-10-26 07:00 UTC",
-        "▶ picked", "! unusual", "1,903; usually 812", "? cannot tell", "◆ matches", "output_chars: incident since 2026-10-26",
+        "▶ picked", "! unusual", "1,903 ; usually 640 to 812", "? cannot tell", "◆ matches", "output_chars ✗ incident 2026-10-26 07:00 UTC",
         "85 % of traces have no judge score",
     ):  # fmt: skip
         assert told in text
@@ -321,7 +321,7 @@ def test_the_checklist_is_a_matrix_of_traces_and_checks():
     view = views.checklist(fx.incident())
     (rows,) = tables(view.html)
     assert rows[0] == ["trace", *fx.CHECKS]
-    assert rows[1] == ["trace-0", "✓ ok", "✓ ok", "✓ ok", "! unusual 1,903; usually 812"]
+    assert rows[1] == ["trace-0", "✓ ok", "✓ ok", "✓ ok", "! unusual 1,903 ; usually 640 to 812"]
     assert rows[2] == ["trace-1", "? cannot tell usually gpt-4o", "", "", ""]
     assert view.text == "2 of 5 checks are not as usual"
 

@@ -367,8 +367,8 @@ def test_verdicts_need_q_and_same_needs_the_margin():
 
 def test_many_kpis_correct_each_other():
     found = judge([review(0.1, 0.01, 0.19, 0.03), *(review(0.0, -0.1, 0.1, 0.9) for _ in range(9))])[0]
-    assert found.verdict == "cannot_tell" and found.q == pytest.approx(0.3)  # .03 · 10 / 1
-    assert found.reason == "the interval leaves out 0, but not after correction for 10 KPIs (q = 0.3)"
+    assert found.verdict == "cannot_tell" and found.q == pytest.approx(0.15)  # .03 / 2 · 10, on the side of worse
+    assert found.reason == "the interval leaves out 0, but not after correction for 10 KPIs (q = 0.15)"
 
 
 def test_a_sure_but_small_change_is_said_to_be_small():

@@ -274,5 +274,5 @@ def test_what_could_have_been_found_is_beyond_what_would_be_called():
 
     kpi = score_kpi("good", "judge", low=0, high=1, binary=False)
     change = Estimate(0.0, -0.02, 0.02, 100, se=0.01)
-    assert detectable(kpi, change, 1) == pytest.approx((1.959964 + 0.841621) * 0.01)
-    assert detectable(kpi, change, 50) == pytest.approx((3.290527 + 0.841621) * 0.01)  # 0.05 / 50 on both sides
+    assert detectable(kpi, change, 1.0) == pytest.approx((1.959964 + 0.841621) * 0.01)  # the interval must leave 0 out
+    assert detectable(kpi, change, 1 / 50) == pytest.approx((3.090232 + 0.841621) * 0.01)  # 0.05 / 50 on the side of worse

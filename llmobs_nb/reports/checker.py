@@ -1,13 +1,15 @@
 """Proof that a page says nothing of its own: each number a reader sees must be the number of a claim, as it is written there.
 
+Left out where a page marks it so (``data-unclaimed``, see :mod:`llmobs_nb.views.claimed`): text from the data, numbers that only order.
 Left out, by rule: dates, times and names of weeks; what stands in ``code``, ``samp``, ``kbd``, ``pre`` and links (names from the
-data), and the same names elsewhere; words that hold letters and digits (``p95``, ``gpt-4o``); the level of intervals; how much of a text
+data), and the same names elsewhere (not those of ``pre``); words that hold letters and digits (``p95``, ``gpt-4o``); the level of intervals; how much of a text
 is cut; the list of arguments ("How this was made"); sentences quoted word for word from a claim. The text of pictures is seen in ``alt`` only.
 Numbers written as words are not seen.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +21,7 @@ from .. import units
 from ..stats.estimate import finite
 from ..text import terminal
 from ..views import stakeholder_numbers as plain
-from ..views.claimed import ATTRIBUTE, EVERY, claim_mark
+from ..views.claimed import ATTRIBUTE, EVERY, UNCLAIMED, claim_mark
 from ..views.common_words import share
 
 Claims = Sequence[Mapping[str, object]]
@@ -51,9 +53,11 @@ _INLINE = frozenset(
 )
 _ALONE = frozenset(["area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"])
 _SILENT = frozenset(["script", "style", "template", "title", "head"])
-_NAMES = frozenset(["a", "code", "kbd", "pre", "samp"])
+_NAMES = frozenset(["a", "code", "kbd", "samp"])
+_HEADINGS = frozenset(["h1", "h2", "h3", "h4", "h5", "h6"])
 _NAME = "\ufffc"
 _QUOTED_WORDS = 3
+_NOT_THERE = "the page names a claim that is not there"
 
 _MONTH = r"(?:Jan|Feb|Mar|Apr|May|June?|July?|Aug|Sept?|Oct|Nov|Dec)[a-z]*"
 _LEFT_OUT = re.compile(
@@ -71,7 +75,7 @@ _DIGITS = r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|\.\d+"
 _RUN = re.compile(r"[\w@#./+$-]+")
 _PLAIN = re.compile(rf"[-+]?\$?(?:{_DIGITS})(?:{_UNIT})?[.]?")
 _NUMBER = re.compile(
-    r"(?P<long>(?<![\w.])-?[\d,]+ (?:h \d\d min|min \d\d s)\b)"
+    r"(?P<long>(?<![\w.,])-?[\d,]+ (?:h \d\d min|min \d\d s)\b)"
     rf"|(?P<sign>(?<![\w.)])[-+])?(?<![\w.])(?P<usd>\$)?(?P<digits>{_DIGITS})"
     rf"(?:(?P<hundred> (?:in|of) every 100\b)|(?P<unit>{_UNIT}))?(?![\w]|[.,]\d)"
 )
@@ -82,14 +86,24 @@ _TURN = re.compile(r"\s*(?:points?|tokens?|requests?|answers?|users?)?\s*\b(?:(?
 
 @dataclass(frozen=True)
 class Problem:
-    """A number that no claim carries (or none of those that its sentence names): as shown, where, and why."""
+    """A number that no claim carries (or none of those that its sentence names): as shown, why, and under which heading."""
 
     number: str
     sentence: str
     reason: str
+    heading: str = ""
 
     def __str__(self) -> str:
         return f"{terminal(self.number, 40)} in {terminal(self.sentence, 160)!r}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What the check of a page saw: how many numbers, how many of them a claim carries, and what is not proved."""
+
+    numbers: int
+    claimed: int
+    problems: tuple[Problem, ...]
 
 
 class Number(NamedTuple):
@@ -107,10 +121,21 @@ class Number(NamedTuple):
 
 
 class Block(NamedTuple):
-    """A stretch of text that a reader reads in one go, and the claims that it names (None: any)."""
+    """A stretch of text that a reader reads in one go, the claims that it names (None: any), the texts from the data in it, its heading."""
 
     text: str
     scope: tuple[str, ...] | None
+    quotes: tuple[str, ...] = ()
+    heading: str = ""
+
+
+class Open(NamedTuple):
+    """A tag that is open: its name, the claims that hold inside, and what in it is no claim: texts, or all of it."""
+
+    tag: str
+    scope: tuple[str, ...] | None
+    quotes: tuple[str, ...]
+    silent: bool = False
 
 
 def check(html: str, claims: Claims) -> list[Problem]:
@@ -119,13 +144,19 @@ def check(html: str, claims: Claims) -> list[Problem]:
     A piece marked ``data-claims`` is compared with the claims it names only, any other with all. A number that is followed by
     "more" or "less" (or a word like them) must be the size of a number of that sign, one before "worse" or "better" of either.
     """
+    return list(examine(html, claims).problems)
+
+
+def examine(html: str, claims: Claims) -> Checked:
+    """:func:`check` with the count of numbers it saw and of those that are proved; of a claim that is not there none is."""
     reader = _Reader()
     reader.feed(html)
     reader.close()
     reader.flush()
-    book = _Book(claims)
-    names = sorted((n for n in reader.names if len(n) > 2 and re.search(r"[^\W\d]", n)), key=len, reverse=True)
-    return [problem for block in reader.blocks for problem in _problems(block, book, names)]
+    book, names = _Book(claims), _any_of(n for n in reader.names if len(n) > 2 and re.search(r"[^\W\d]", n))
+    seen = [(len(numbers(_without(block, names))), _problems(block, book, names)) for block in reader.blocks]
+    proved = sum(n - min(n, len(found)) if not _unnamed(found) else 0 for n, found in seen)
+    return Checked(sum(n for n, _ in seen), proved, tuple(p for _, found in seen for p in found))
 
 
 # --- the visible text
@@ -138,34 +169,40 @@ class _Reader(HTMLParser):
         super().__init__(convert_charrefs=True)
         self.blocks: list[Block] = []
         self.names: set[str] = set()
-        self.open: list[tuple[str, tuple[str, ...] | None]] = []
+        self.open: list[Open] = []
         self.words: list[str] = []
         self.summary = ""
+        self.heading = ""
         self.silent: int | None = None
 
     def handle_starttag(self, tag: str, attrs: list) -> None:
         given = dict(reversed(attrs))
-        named = given.get(ATTRIBUTE)
-        if tag not in _INLINE or named is not None:
+        quotes = _texts(given.get(UNCLAIMED))
+        if tag not in _INLINE or ATTRIBUTE in given or quotes:
             self.flush()
+        if tag not in _ALONE:
+            self._enter(tag, given, quotes)
         if tag == "img" and given.get("alt"):
             self.words.append(given["alt"])
             self.flush()
-        if tag in _ALONE:
-            return
-        self.open.append((tag, self._scope() if named is None else tuple(named.split())))
+
+    def _enter(self, tag: str, given: dict, quotes: tuple[str, ...]) -> None:
+        outer = self._inside()
+        scope = tuple((given[ATTRIBUTE] or "").split()) if ATTRIBUTE in given else outer.scope
+        whole = tag == "pre" or (UNCLAIMED in given and not given[UNCLAIMED])
+        self.open.append(Open(tag, scope, (*outer.quotes, *quotes), outer.silent or whole))
         if tag in _SILENT and self.silent is None:
             self.silent = len(self.open)
         if tag == "summary":
             self.summary = ""
 
     def handle_endtag(self, tag: str) -> None:
-        if tag not in (t for t, _ in self.open):
+        if tag not in (t.tag for t in self.open):
             return
-        outer = self.open[-2][1] if len(self.open) > 1 else None
-        if tag not in _INLINE or outer != self._scope():
+        outer = self.open[-2] if len(self.open) > 1 else _OUTSIDE
+        if tag not in _INLINE or (outer.scope, outer.quotes) != (self._inside().scope, self._inside().quotes):
             self.flush()
-        while self.open.pop()[0] != tag:
+        while self.open.pop().tag != tag:
             pass
         if self.silent is not None and len(self.open) < self.silent:
             self.silent = None
@@ -175,23 +212,46 @@ class _Reader(HTMLParser):
     def handle_data(self, data: str) -> None:
         if self.silent is not None:
             return
-        tags = {t for t, _ in self.open}
-        if tags & _NAMES:
+        tags = {t.tag for t in self.open}
+        if "summary" in tags:
+            self.summary += data
+        if self._inside().silent:
+            data = _NAME
+        elif tags & _NAMES:
             self.names.add(_one_line(data))
             data = _NAME
         self.words.append(data)
-        if "summary" in tags:
-            self.summary += data
 
     def flush(self) -> None:
         """End the block that is being read."""
-        text = _one_line("".join(self.words))
+        text, inside = _one_line("".join(self.words)), self._inside()
+        if any(t.tag in _HEADINGS for t in self.open) and text:
+            self.heading = text
         if any(c.isdigit() for c in text):
-            self.blocks.append(Block(text, self._scope()))
+            self.blocks.append(Block(text, inside.scope, inside.quotes, self.heading))
         self.words.clear()
 
-    def _scope(self) -> tuple[str, ...] | None:
-        return self.open[-1][1] if self.open else None
+    def _inside(self) -> Open:
+        return self.open[-1] if self.open else _OUTSIDE
+
+
+_OUTSIDE = Open("", None, ())
+
+
+def _texts(mark: str | None) -> tuple[str, ...]:
+    """The texts from the data that a mark lists; one without a letter is none, a list that is broken lists none."""
+    try:
+        listed = json.loads(mark) if mark else []
+    except ValueError:
+        return ()
+    listed = listed if isinstance(listed, list) else []
+    return tuple(_one_line(t) for t in listed if isinstance(t, str) and re.search(r"[^\W\d]", t))
+
+
+def _any_of(texts: Iterable[str]) -> re.Pattern | None:
+    """A pattern for any of these texts as whole words, the longest first; None without a text."""
+    ways = [re.escape(t) for t in sorted(set(texts), key=len, reverse=True)]
+    return re.compile(rf"(?<!\w)(?:{'|'.join(ways)})(?!\w)") if ways else None
 
 
 def _one_line(text: str) -> str:
@@ -295,28 +355,41 @@ def _signed(value: float, unit: str, limits: plain.Limits) -> list[str]:
     """A number as a level and as a change."""
     low, high = limits
     if unit == "relative":
-        return [units.relative(value, low=low, high=high)]
-    ways = [units.quantity(value, unit, low=low, high=high), units.change(value, unit, "absolute", low=low, high=high)]
+        moved = units.relative(value, low=low, high=high)
+        return [moved, moved.lstrip("+")]
+    moved = units.change(value, unit, "absolute", low=low, high=high)
+    ways = [units.quantity(value, unit, low=low, high=high), moved, moved.lstrip("+")]
     return [*ways, plain.amount(value, unit, limits), share(value)] if unit == "rate" else ways
 
 
 # --- the comparison
 
 
-def _problems(block: Block, book: _Book, names: Sequence[str]) -> list[Problem]:
+def _problems(block: Block, book: _Book, names: re.Pattern | None) -> list[Problem]:
     unknown = book.unknown(block.scope or ())
     if unknown:
-        return [Problem(unknown[0], block.text, "the page names a claim that is not there")]
-    found = _unproved(block.text, block, book, names)
-    return _unproved(book.without_quotes(block.text), block, book, names) if found else []
+        return [Problem(unknown[0], block.text, _NOT_THERE, block.heading)]
+    found = _unproved(block, book, names)
+    return _unproved(block._replace(text=book.without_quotes(block.text)), book, names, whole=block.text) if found else []
 
 
-def _unproved(text: str, block: Block, book: _Book, names: Sequence[str]) -> list[Problem]:
-    for name in names:
-        text = text.replace(name, _NAME)
+def _unnamed(found: Sequence[Problem]) -> bool:
+    return any(p.reason == _NOT_THERE for p in found)
+
+
+def _without(block: Block, names: re.Pattern | None) -> str:
+    """The text of a block without the names in it."""
+    for pattern in (_any_of(block.quotes), names):
+        block = block._replace(text=pattern.sub(_NAME, block.text)) if pattern else block
+    return block.text
+
+
+def _unproved(block: Block, book: _Book, names: re.Pattern | None, whole: str | None = None) -> list[Problem]:
+    text = _without(block, names)
     found = numbers(text)
     reasons = [_missing(n, turn, block, book) for n, turn in zip(found, _turns(found, text), strict=True)]
-    return [Problem(text[n.at : n.end], block.text, why) for n, why in zip(found, reasons, strict=True) if why]
+    told = zip(found, reasons, strict=True)
+    return [Problem(text[n.at : n.end], whole or block.text, why, block.heading) for n, why in told if why]
 
 
 def _turns(found: Sequence[Number], text: str) -> list[str | None]:

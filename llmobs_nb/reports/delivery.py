@@ -14,16 +14,20 @@ FOLDER = "LLMOBS_REPORT_DIR"
 RESULT, CLAIMS = "result.json", "claims.json"
 
 
-def deliver(result, claims: Sequence[dict] = ()) -> None:
+def deliver(result, claims: Sequence[dict] = (), *, store=None) -> None:
     """Write ``result.json`` and ``claims.json`` of a Result for the report being run; in an interactive session do nothing.
 
-    ``claims`` are those of what a page counts itself, to stand beside the result's own.
+    ``claims`` are those of what a page counts itself, to stand beside the result's own; ``store`` is the handle whose card the
+    page shows, for the claims of its numbers.
     Strict JSON: no NaN, times in ISO 8601; what looks like a credential is masked.
     """
     folder = os.environ.get(FOLDER)
     if folder:
+        from ..views.store_claims import store_claims
+
+        card = store_claims(store.status()) if store is not None else ()
         write(Path(folder) / RESULT, result.json())
-        write(Path(folder) / CLAIMS, [*result.claims(), *claims])
+        write(Path(folder) / CLAIMS, [*result.claims(), *claims, *card])
 
 
 def dumps(document: object) -> str:

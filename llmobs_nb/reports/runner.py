@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import nbformat
@@ -16,6 +17,7 @@ from . import templates
 from .delivery import CLAIMS, RESULT
 from .export import export
 from .freeze import freeze
+from .proof import prove
 from .run import Run, run
 
 
@@ -23,6 +25,7 @@ from .run import Run, run
 class ReportFiles:
     """What a report left on disk. The JSON files are None when the run failed; ``error`` then says why, in one line.
 
+    ``warning`` names numbers of the page that come from no claim; what was checked stands under ``checked`` in result.json.
     ``exit_code`` is 0 when the report is whole, whatever its verdict; 3 for wrong use or unusable input, 4 for the rest.
     """
 
@@ -32,6 +35,7 @@ class ReportFiles:
     claims_json: Path | None
     exit_code: int = 0
     error: str | None = None
+    warning: str | None = None
 
 
 def report(
@@ -59,8 +63,18 @@ def report(
         old.unlink(missing_ok=True)
     done = run(notebook, files[0], parameters=given, deliver_to=folder, quiet=quiet)
     _rewrite(done.notebook, path.name, files[0])
-    files[1].write_text(export(freeze(done.notebook), title=path.stem, error=done.error), encoding="utf-8")
-    return _files(done, *files)
+    page = export(freeze(done.notebook), title=path.stem, error=done.error)
+    files[1].write_text(page, encoding="utf-8")
+    made = _files(done, *files)
+    return replace(made, warning=_proved(page, made)) if made.result_json else made
+
+
+def _proved(page: str, made: ReportFiles) -> str | None:
+    """The warning that some number of the page comes from no claim, told on stderr as well."""
+    warning = prove(page, made.result_json, made.claims_json)
+    if warning:
+        print(f"llmobs: warning: {warning}", file=sys.stderr, flush=True)
+    return warning
 
 
 def _folder(out: str | Path) -> Path:

@@ -26,7 +26,7 @@ TAGS = _words(
 _ALONE = _words("br col hr img source wbr")
 _SILENT = _words("script style template title noscript iframe object embed svg math textarea select xmp noembed noframes")
 _ATTRIBUTES = _words(
-    "alt colspan data-claims dir height high lang low max media min open optimum rowspan scope start style title type value width"
+    "alt colspan data-claims data-unclaimed dir height high lang low max media min open optimum rowspan scope start style title type value width"
 )
 # Inline, as every output is reduced on its own; where a browser does not know light-dark(), links look as links do there.
 _LINK_STYLE = f"color:light-dark({LIGHT.this},{DARK.this});text-decoration:underline"

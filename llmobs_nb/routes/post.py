@@ -29,7 +29,7 @@ def post(
     content = orjson.dumps(body)
     head = {"content-type": "application/json", "user-agent": "llmobs_nb", **(headers or {})}
     why, pause = "", FIRST_WAIT
-    with httpx2.Client(timeout=ANSWER_SECONDS, transport=transport) as client:
+    with _client(transport) as client:
         for tried in range(TRIES):
             if tried:
                 wait(pause)
@@ -46,6 +46,15 @@ def post(
                 raise Undelivered(why)
             pause = _asked(answer, pause)
     raise Undelivered(f"{why}, {TRIES} times")
+
+
+def _client(transport: httpx2.BaseTransport | None) -> httpx2.Client:
+    try:
+        return httpx2.Client(timeout=ANSWER_SECONDS, transport=transport)
+    except OSError:
+        raise Undelivered(
+            "the certificates to trust cannot be read; correct SSL_CERT_FILE and SSL_CERT_DIR, or unset them"
+        ) from None
 
 
 def _asked(answer: httpx2.Response, pause: float) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -15,16 +16,24 @@ from urllib.parse import urlsplit
 from ..errors import UsageError, choose
 from ..sources.environment import key
 from ..text import terminal
+from .login import login, loopback
 from .message import Message
 
+# How a mail connection is encrypted, and the port where none is given.
+PORTS = {"starttls": 587, "implicit": 465, "none": 25}
+# Options of each kind with their defaults; a tuple is a menu whose first choice is the default.
 KINDS: dict[str, dict[str, Any]] = {
     "stdout": {},
     "json": {},
     "slack": {"url_env": "SLACK_WEBHOOK_URL"},
     "pagerduty": {"key_env": "PAGERDUTY_ROUTING_KEY", "url": ""},
     "webhook": {"url_env": "LLMOBS_WEBHOOK_URL", "token_env": ""},
-    "smtp": {"host": "", "port": 587, "from": "", "to": [], "starttls": True, "user_env": "", "password_env": ""},
+    "smtp": {"host": "", "port": 0, "tls": (*PORTS,), "from": "", "to": [], "user_env": "", "password_env": ""},
 }
+
+# An address, bare or behind a name; the mail library fails on odder ones.
+_BARE = r"[^\s@<>()\[\],;:\"\\]+@[^\s@<>()\[\],;:\"\\]+"
+ADDRESS = re.compile(rf"{_BARE}|[^@<>()\[\],;:\"\\]*<{_BARE}>")
 
 
 class RouteError(UsageError):
@@ -63,7 +72,7 @@ def _route(what: str, told: Any) -> Route:
         )
     ((kind, given),) = told.items()
     choose(what, kind, KINDS)
-    options = dict(KINDS[kind])
+    options = {name: value[0] if isinstance(value, tuple) else value for name, value in KINDS[kind].items()}
     if given is not None and not isinstance(given, Mapping):
         raise UsageError(f"{what}: {kind}={terminal(given, 60)!r} is no mapping; its keys are: {', '.join(options) or 'none'}")
     for name, value in (given or {}).items():
@@ -79,9 +88,11 @@ def _route(what: str, told: Any) -> Route:
 
 def _option(what: str, value: Any, default: Any) -> Any:
     """A value of the default's type. What looks like a secret is not shown."""
+    if isinstance(default, tuple):
+        return choose(what, value, default)
     if isinstance(default, list):
         value = [value] if isinstance(value, str) else value
-        good = isinstance(value, list) and all(isinstance(v, str) and v.isprintable() and "@" in v for v in value)
+        good = isinstance(value, list) and all(isinstance(v, str) and v.isprintable() and ADDRESS.fullmatch(v) for v in value)
     elif what.endswith("_env"):
         good = isinstance(value, str) and value.isidentifier()
         if not good:
@@ -91,17 +102,29 @@ def _option(what: str, value: Any, default: Any) -> Any:
     else:
         good = type(value) is type(default) and (not isinstance(value, str) or (value.isprintable() and bool(value.strip())))
     if not good:
-        kind = {list: "list of addresses", int: "whole number", bool: "true or false"}.get(type(default), "text")
+        kind = {list: "list of addresses", int: "whole number"}.get(type(default), "text")
         raise UsageError(f"{what} is no {kind}; correct it")
     return value
 
 
-def _check_mail(what: str, options: Mapping) -> None:
+def _check_mail(what: str, options: dict[str, Any]) -> None:
+    """Raise UsageError for what cannot be sent or must not; fill in the port."""
     missing = [k for k in ("host", "from", "to") if not options[k]]
     if missing:
         raise UsageError(f"{what}: smtp needs {', '.join(missing)}; give host, from and to")
+    if not ADDRESS.fullmatch(options["from"]):
+        raise UsageError(
+            f"{what}: smtp: from={terminal(options['from'], 60)!r} is no address; give one such as alerts@example.com"
+        )
     if bool(options["user_env"]) != bool(options["password_env"]):
         raise UsageError(f"{what}: smtp has a login of one half; give user_env and password_env, or neither")
+    if options["user_env"] and options["tls"] == "none" and not loopback(options["host"]):
+        raise UsageError(
+            f"{what}: smtp: the login would go to {terminal(options['host'], 80)} unencrypted; set tls to starttls or implicit"
+        )
+    options["port"] = options["port"] or PORTS[options["tls"]]
+    if not 0 < options["port"] < 65536:
+        raise UsageError(f"{what}: smtp: port={options['port']} is no port; give one from 1 to 65535")
 
 
 def send(
@@ -166,8 +189,7 @@ def _by(message: Message, route: Route, out: TextIO, env: Mapping[str, str], wai
     elif route.kind == "smtp":
         from .mail import mail
 
-        login = tuple(_secret(env, options[k]) for k in ("user_env", "password_env")) if options["user_env"] else None
-        mail(message, options, login, wait)
+        mail(message, options, login(env, options["user_env"], options["password_env"]) if options["user_env"] else None, wait)
     else:
         _post(message, route, env, wait)
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
 from .. import units
+from ..analyses.incident.claims import in_words
+from ..analyses.incident.evidence import where_text
 from ..text import terminal
 from .common_words import cue, effect, level, local, moment, share, tz_of
 from .theme import is_number, label
@@ -77,6 +80,11 @@ def place(result) -> str:
     return where(result.causes[0].where) if result.causes else "all traffic"
 
 
+def places(result) -> list[str]:
+    """Every slice of the causes as the sentences of page and headline name it."""
+    return [named for cause in result.causes for named in (where(cause.where), where_text(cause.where))]
+
+
 def metric(result) -> str:
     """The metric that tells most, as it is called."""
     return label(result.label or result.metric or "the watched metrics", 60)
@@ -84,7 +92,8 @@ def metric(result) -> str:
 
 def short(value: float | None, unit: str) -> str:
     """A change without its interval, unsigned: the smallest that could have been seen."""
-    return units.change(value, unit, "absolute").lstrip("+-") if is_number(value) else units.MISSING
+    kind = "relative" if unit == "relative" else "absolute"
+    return units.change(value, unit, kind).lstrip("+-") if is_number(value) else units.MISSING
 
 
 def onset(result) -> str:
@@ -101,16 +110,21 @@ def detectable(result) -> str:
     """The smallest change that this data could have shown; "" where it is not known."""
     if not is_number(result.minimum_detectable):
         return ""
-    least = short(result.minimum_detectable, result.unit)
+    least = short(*in_words(result.minimum_detectable, result.detectable_unit or result.unit))
     return f"The smallest change of {metric(result)} that this data could have shown is {least}."
 
 
 def levels(result) -> str:
     """Before and after with interval and n; "" where nothing was compared."""
+    told = level_parts(result)
+    return f"{told[0]}: {told[1]} before, {told[2]} after." if told else ""
+
+
+def level_parts(result) -> tuple[str, str, str] | None:
+    """What was compared, its level before and after; None where nothing was."""
     if not result.before.ok and not result.after.ok:
-        return ""
-    before, after = level(result.before, result.unit), level(result.after, result.unit)
-    return f"{metric(result)} in {place(result)}: {before} before, {after} after."
+        return None
+    return f"{metric(result)} in {place(result)}", level(result.before, result.unit), level(result.after, result.unit)
 
 
 def timeline(result) -> str:
@@ -140,7 +154,12 @@ def slices(result) -> str:
 
 def opening(result) -> list[str]:
     """What stands under the headline: what the verdict means, levels, onset, the smallest change that could have been seen."""
-    return [line for line in (MEANING.get(result.verdict, ""), levels(result), onset(result), detectable(result)) if line]
+    return [line for line in (meaning(result), levels(result), onset(result), detectable(result)) if line]
+
+
+def meaning(result) -> str:
+    """What the verdict means for the reader; "" for an incident."""
+    return MEANING.get(result.verdict, "")
 
 
 def brief(result) -> str:
@@ -174,7 +193,48 @@ def sign(diff) -> str:
 
 
 def other(row: Mapping[str, object], tz: str) -> str:
-    """Another metric that was looked at: its verdict, and since when."""
-    at = row.get("onset")
-    since = f" since {moment(at, tz) if isinstance(at, datetime) else label(at, 40)}" if at else ""
-    return f"{label(row.get('metric'), 60)}: {cue(OTHERS, row.get('verdict'))[1]}{since}"
+    """Another metric that was looked at: its verdict, since when and where, or how far it can have moved."""
+    o = Other.of(row, tz)
+    parts = [f" since {o.since}" if o.since else "", f" in {o.where}" if o.where else "", f", {o.kind}" if o.kind else ""]
+    parts += [f", change {o.change} (margin {o.margin})" if o.change else ""]
+    return f"{o.metric}: {cue(OTHERS, o.verdict)[1]}{''.join(parts)}"
+
+
+@dataclass(frozen=True)
+class Other:
+    """Another metric in words; what is not known is ""."""
+
+    metric: str
+    verdict: object
+    since: str
+    where: str
+    kind: str
+    change: str
+    margin: str
+
+    @classmethod
+    def of(cls, row: Mapping[str, object], tz: str) -> Other:
+        given = row.get("where")
+        place = where(given) if isinstance(given, Mapping) and given else ""
+        known = KINDS.get(row.get("kind")) or (label(row["kind"], 40) if row.get("kind") else "")
+        return cls(label(row.get("metric"), 60), row.get("verdict"), _since(row.get("onset"), tz), place, known, *_reach(row))
+
+
+def _since(onset: object, tz: str) -> str:
+    """A moment with its interval: an onset as JSON has it, or a moment alone."""
+    if isinstance(onset, Mapping):
+        time, low, high = (_since(onset.get(k), tz) for k in ("time", "low", "high"))
+        return f"{time} ({low} to {high})" if low and high else time
+    try:
+        return moment(datetime.fromisoformat(onset) if isinstance(onset, str) else onset, tz) if onset else ""
+    except ValueError:
+        return units.MISSING
+
+
+def _reach(row: Mapping[str, object]) -> tuple[str, str]:
+    """Between what the change of a metric lies and its margin; "" where they were not asked."""
+    if "margin" not in row:
+        return "", ""
+    (low, unit), (high, _), (margin, _) = (in_words(row.get(k), str(row.get("unit") or "")) for k in ("low", "high", "margin"))
+    kind = "relative" if unit == "relative" else "absolute"
+    return f"{units.change(low, unit, kind)} to {units.change(high, unit, kind)}", short(margin, unit)

@@ -10,6 +10,7 @@ from ..analyses.result import Estimate, claim
 from ..text import terminal
 from . import stakeholder_numbers as plain
 from . import weekly_beside as beside
+from . import weekly_signals as signals
 from . import weekly_words as words
 from .stakeholder_words import saying
 from .theme import is_number, label
@@ -90,7 +91,19 @@ def _watch(result, worse: Sequence[dict]) -> tuple[Sentence, ...]:
         first = max(classes, key=lambda r: r["n"])
         text = f"{units.count(first['n'])} requests failed in a way not seen before: {label(first['error_class'], 40)}."
         told = (*told, Sentence(text, (f"new_error.{first['error_class']}",)))
+    told += _invented(result)
     return told or (Sentence("Nothing got worse beyond doubt.", ()),)
+
+
+def _invented(result) -> tuple[Sentence, ...]:
+    """That more answers look invented, where that is beyond doubt; nobody checked them."""
+    row = signals.risky(result)
+    if row is None or row["verdict"] != "worse":
+        return ()
+    now, before = (plain.amount(e["value"], "rate", (e["ci_low"], e["ci_high"])) for e in (row["this"], row["last"]))
+    when = f"last {words.span(result)}"
+    text = f"Signs that an answer may be made up stand in {now} of the answers looked at, {before} {when}; nobody has checked these yet."
+    return (Sentence(text, ("signals.band.high.this", "signals.band.high.last")),)
 
 
 def _focus(result, worse: Sequence[dict]) -> tuple[Sentence, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pandas as pd
 
@@ -16,7 +16,7 @@ MAX_DEPTH = 12
 
 @dataclass(frozen=True)
 class Step:
-    """One span as it is drawn.
+    """One span as it is drawn; ``claim`` is where the ids of its claims begin.
 
     ``left`` and ``width`` are shares of the trace's length (width None while it is open), ``failed`` is status ``error``. Names
     are clean text; latency, tokens and cost are written out, ``n/a`` where they are missing.
@@ -31,6 +31,7 @@ class Step:
     tokens: str
     cost: str
     failed: bool
+    claim: str = field(default="", compare=False)
 
 
 def traces(result) -> list[str]:
@@ -41,6 +42,7 @@ def traces(result) -> list[str]:
 def steps(result, trace_id: str) -> tuple[list[Step], int]:
     """The first 300 spans of a trace in their order, and how many there are."""
     frame = result.spans[result.spans.trace_id == trace_id]
+    frame = frame.assign(claim=[f"span.{trace_id}.{at}" for at in range(len(frame))])
     rows = frame.sort_values("start_ms", kind="stable", na_position="last").to_dict("records")
     start, length = _extent(frame)
     shown = [_step(row, depth, start, length) for row, depth in _walk(rows)][:MAX_SPANS]
@@ -86,4 +88,5 @@ def _step(row: dict, depth: int, start: float, length: float) -> Step:
         width,
         *told,
         row["status"] == "error",
+        row["claim"],
     )

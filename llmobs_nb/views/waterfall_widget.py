@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ..errors import choose
 from ..html import Head, Html, badge, details, paragraph, stack, table, tag
 from .bundle import View
+from .claimed import claimed, quoting, unclaimed
 from .theme import label
 from .waterfall_spans import Step, steps, traces
 
@@ -142,7 +143,7 @@ def waterfall(result, *, trace_id: str | None = None) -> View:
         return View(paragraph("No spans were kept for a waterfall."), "no spans")
     chosen = known[0] if trace_id is None else choose("trace_id", trace_id, known)
     others = [t for t in _offered(result, chosen) if t != chosen]
-    static = stack(_static(result, chosen), *(details(_title(result, t), _static(result, t)) for t in others))
+    static = stack(_static(result, chosen), *(details(_head(result, t), _static(result, t)) for t in others))
     text = f"{_title(result, chosen)}; {len(known)} {'trace' if len(known) == 1 else 'traces'} to choose from"
     return View(static, text, widget=lambda view: _widget(result, view), params={"trace_id": chosen})
 
@@ -159,22 +160,29 @@ def _title(result, trace_id: str) -> str:
     return f"{label(trace_id, 60)}: {total:,} {'span' if total == 1 else 'spans'}, {length}"
 
 
+def _head(result, trace_id: str) -> Html:
+    """The title with the claims of its numbers."""
+    ids = [f"spans.{trace_id}", f"span.{trace_id}.*"]
+    return quoting("span", claimed("span", _title(result, trace_id), ids=ids), texts=[label(trace_id, 60)])
+
+
 def _note(shown: list[Step], total: int) -> str:
-    return f"the first {len(shown)} of {total:,} spans" if total > len(shown) else ""
+    return f"the first {len(shown):,} of {total:,} spans" if total > len(shown) else ""
 
 
 def _static(result, trace_id: str) -> Html:
     shown, total = steps(result, trace_id)
-    note = _note(shown, total)
-    return stack(
-        table([_row(s) for s in shown], _HEAD, caption=_title(result, trace_id)), paragraph(note, small=True) if note else ""
-    )
+    rows = table([_row(s) for s in shown], _HEAD, caption=_head(result, trace_id))
+    all_of_them = claimed("span", f"{total:,}", ids=[f"spans.{trace_id}"])
+    note = paragraph("the first ", unclaimed(len(shown)), " of ", all_of_them, " spans", small=True)
+    return stack(rows, note if total > len(shown) else "")
 
 
 def _row(step: Step) -> list[object]:
-    name = tag("span", step.name, style=f"padding-left:{1.1 * step.depth:.1f}em;")
+    name = unclaimed(step.name, style=f"padding-left:{1.1 * step.depth:.1f}em;")
     status = badge("error", "✗", line="double", colour="#d55e00") if step.failed else "… open" if step.width is None else ""
-    return [name, step.kind, _bar(step), step.latency, step.tokens, step.cost, status]
+    numbers = (claimed("span", getattr(step, k), ids=[f"{step.claim}.{k}"]) for k in ("latency", "tokens", "cost"))
+    return [name, unclaimed(step.kind), _bar(step), *numbers, status]
 
 
 def _bar(step: Step) -> Html:
@@ -191,9 +199,8 @@ def _widget(result, view: View) -> AnyWidget:
     told = []
     for trace in _offered(result, view.params["trace_id"]):
         shown, total = steps(result, trace)
-        told.append(
-            {"id": trace, "label": _title(result, trace), "steps": [asdict(s) for s in shown], "note": _note(shown, total)}
-        )
+        drawn = [{k: v for k, v in asdict(s).items() if k != "claim"} for s in shown]
+        told.append({"id": trace, "label": _title(result, trace), "steps": drawn, "note": _note(shown, total)})
     widget = _widget_class()(traces=told, trace_id=view.params["trace_id"])
     widget.observe(lambda change: view.params.update(trace_id=change["new"]), names="trace_id")
     return widget

@@ -1,4 +1,4 @@
-"""What stands beside the KPIs when other analyses have put it there: drift, alerts, what was promoted to gold; with its claims."""
+"""What stands beside the KPIs when other analyses have put it there: alerts, versions, signals, drift, gold; with its claims."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from ..analyses.result import Estimate, claim
 from ..html import Head, Html, heading, join, paragraph, stack, table, tag
 from ..stats.estimate import finite
 from ..text import terminal
+from . import weekly_signals as signals
 from .claimed import claimed
 from .common_words import moment, tz_of, with_interval
-from .parts import BLUE, ORANGE, number_heads, trace_names, verdict_badge
+from .parts import BLUE, ORANGE, number_heads, verdict_badge
 from .theme import is_number, label
 from .versions_table import versions_table
+from .weekly_traces import names
 
 MAX_ROWS = 40
 DRIFT = {
@@ -39,12 +41,13 @@ def rows_of(result, name: str) -> list[dict]:
 
 def sections(result) -> Html:
     """All of them, each with its heading; nothing where there is nothing."""
-    return stack(_alerts(result), _versions(result), _drift(result), _promoted(result))
+    return stack(_alerts(result), _versions(result), signals.section(result), _drift(result), _promoted(result))
 
 
 def claims(result) -> Iterable[dict]:
     """A claim for every number of the sections."""
     yield from versions.claims(rows_of(result, "versions"))
+    yield from signals.claims(result)
     yield from _drift_claims(result)
     yield from _alert_claims(result)
     made = promoted(result)
@@ -143,7 +146,7 @@ def _alert_row(at: int, row: dict, result) -> list[object]:
             for t in (units.quantity(row.get("value"), unit), units.quantity(against, unit), units.count(row.get("n")))
         ),
         since,
-        trace_names(list(row.get("traces") or ())[:3]),
+        names(result, list(row.get("traces") or ())[:3]),
     ]
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from .. import units
 from ..errors import choose
-from ..html import Head, Html, bar, heading, join, paragraph, stack, table, tag
+from ..html import Head, Html, bar, heading, paragraph, stack, table, tag
 from ..text import terminal
 from . import weekly_beside as beside
 from . import weekly_charts as charts
@@ -16,8 +16,9 @@ from . import weekly_words as words
 from .bundle import View, chart
 from .claimed import claimed
 from .common_words import day_name, tz_of, with_interval
-from .parts import findings, left_out, number_heads, numbers, page_head, provenance, trace_name, trace_names
+from .parts import findings, left_out, number_heads, numbers, page_head, provenance
 from .theme import label
+from .weekly_traces import names
 from .widget_parts import html_widget, menu
 
 if TYPE_CHECKING:
@@ -176,7 +177,7 @@ def _read_first(result) -> Html:
         return Html("")
     why = ["errors not seen before"] * bool(len(result.new_error_classes))
     why.append("what got worse" if "worse" in words.counts(result.kpis.to_dict("records")) else "the extremes")
-    return paragraph(tag("b", "Read first"), f" ({', then '.join(why)}): ", join(map(trace_name, traces), " &nbsp; "))
+    return paragraph(tag("b", "Read first"), f" ({', then '.join(why)}): ", names(result, traces))
 
 
 def _below(result) -> Html:
@@ -188,7 +189,7 @@ def _errors(result) -> Html:
         [
             _name(r["error_class"]),
             claimed("span", units.count(r["n"]), ids=[f"new_error.{r['error_class']}"]),
-            trace_names(list(r["traces"])[:5]),
+            paragraph(names(result, list(r["traces"])[:5])),
         ]
         for r in result.new_error_classes.to_dict("records")
     ]
@@ -205,7 +206,7 @@ def _reading(result) -> Html:
     if not traces:
         return Html("")
     rest = claimed("div", left_out(len(traces) - words.MAX_TRACES), ids=["page.traces.left_out"])
-    return stack(heading("Read these traces"), trace_names(traces[: words.MAX_TRACES]), rest)
+    return stack(heading("Read these traces"), paragraph(names(result, traces[: words.MAX_TRACES])), rest)
 
 
 # --- the widgets

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from difflib import SequenceMatcher
 
-from ..html import LINE, Html, details, escape, paragraph, stack, tag
+from ..html import LINE, Html, details, escape, stack, tag
 from ..text import safe
 from . import incident_words as words
+from .claimed import quoting, unclaimed
 from .common_words import moment, share, tz_of
 
 LIMIT = 20_000
@@ -29,7 +30,7 @@ def diff_html(cause, result) -> Html:
     diff = cause.diff
     came = words.sign(diff) == "+"
     whose = f"{share(diff.share_rate)} of the traces of {words.where(cause.where)} {'have' if came else 'lack'} this passage"
-    head = paragraph(f"{whose} since {moment(diff.since, tz_of(result))}:")
+    head = quoting("p", f"{whose} since {moment(diff.since, tz_of(result))}:", texts=[words.where(cause.where)])
     passage = _block(_line(words.sign(diff), text) for text in _lines(diff.passage))
     whole = details("The prompt before and after, line by line", _block(_compared(_lines(diff.before), _lines(diff.after))))
     return stack(head, passage, whole if diff.before or diff.after else "")
@@ -42,7 +43,7 @@ def _lines(text: object) -> list[str]:
 
 def _block(lines) -> Html:
     style = f"border:1px solid {LINE};border-radius:4px;padding:.5em;white-space:pre-wrap;overflow-wrap:anywhere;max-width:100%;"
-    return tag("pre", *lines, style=style)
+    return unclaimed(*lines, name="pre", style=style)
 
 
 def _line(mark: str, text: str) -> Html:

@@ -221,10 +221,11 @@ def main() -> None:
     parser.add_argument("--design", nargs="+", choices=DESIGNS, default=DESIGNS)
     parser.add_argument("--n", nargs="+", type=int, default=NS, help="items or rows in the candidate's arm")
     args = parser.parse_args()
+    todo = tasks(args)
     print(f"{'metric':<26}{'design':<13}{'n':>5}  {'at margin':>9}  {'power':>6}  {'said':>6}  {'false fail':>10}")
     worst: list[tuple] = []
     with ProcessPoolExecutor(2) as pool:
-        for row in pool.map(regime, tasks(args)):
+        for row in pool.map(regime, todo):
             worst.append(row)
             print(
                 f"{row[0]:<26}{row[1]:<13}{row[2]:>5}  {row[3]:>9.4f}  {row[4]:>6.3f}  {row[6]:>6.3f}  {row[5]:>10.4f}",

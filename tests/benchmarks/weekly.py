@@ -217,6 +217,7 @@ def one(task) -> tuple[dict, tuple[bool, bool | None], dict]:
     reviews = page(rows, {})
     # The page is as long as a real one: what other stages, features and error classes would show, from other data of the regime.
     others = [x for j in range(MANY) for x in page(Rows(regime, seed + 500_000 * (j + 1)), {}).values()] if moves else []
+    reviews, others = {n: _as(r, "all") for n, r in reviews.items()}, [_as(r, "part") for r in others]
     verdicts = judge([*reviews.values(), *others])
     out = {}
     for name, review in reviews.items():
@@ -228,14 +229,20 @@ def one(task) -> tuple[dict, tuple[bool, bool | None], dict]:
     return out, (alone, any(v.verdict == "worse" for v in verdicts) if others else None), powers(rows, reviews, others, moves)
 
 
-def powers(rows: Rows, reviews: dict, others: list, moves: dict[str, float]) -> dict[str, tuple[bool, bool]]:
-    """Whether a change for the worse of one KPI, the others quiet, is called on the short and on the long page."""
+def _as(review, slice: str):
+    """The review as that of a headline KPI (slice "all"), or of a part of the traffic, which weighs less."""
+    return replace(review, kpi=replace(review.kpi, slice=slice, family=k.FIRST_FAMILIES[0]))
+
+
+def powers(rows: Rows, reviews: dict, others: list, moves: dict[str, float]) -> dict[str, tuple[bool, ...]]:
+    """Whether a change for the worse of one KPI, the others quiet, is called: on the short page, and on the long one as headline and as part."""
     out = {}
     for name, size in moves.items():
         changed = page(rows, {name: size}, only=name)[name]
-        short = [changed if n == name else r for n, r in reviews.items()]
-        at = list(reviews).index(name)
-        out[name] = tuple(judge(found)[at].verdict == "worse" for found in (short, short + others))
+        at, short = list(reviews).index(name), [_as(changed, "all") if n == name else r for n, r in reviews.items()]
+        part = [*reviews.values(), *others[:at], _as(changed, "part"), *others[at + 1 :]]
+        pages = (short, at), (short + others, at), (part, len(reviews) + at)
+        out[name] = tuple(judge(found)[place].verdict == "worse" for found, place in pages)
     return out
 
 
@@ -271,9 +278,9 @@ def table(regime: Regime, results: list) -> None:
     print(f"weeks with any of {(MANY + 1) * (len(results[0][0]) - 2)} KPIs called worse: {exact(sum(long), len(long))}")
     asked, count = sum(bool(r[2]) for r in results), len(results[0][0]) - 2
     for name in POWERED if asked else ():
-        short, long = (sum(r[2][name][i] for r in results if r[2]) for i in (0, 1))
+        short, long, part = (sum(r[2][name][i] for r in results if r[2]) for i in range(3))
         print(
-            f"4.5 standard errors worse, {name}: of {count} {exact(short, asked)}; of {(MANY + 1) * count} {exact(long, asked)}"
+            f"4.5 standard errors worse, {name}: of {count} {exact(short, asked)}; of {(MANY + 1) * count} {exact(long, asked)}; there, of a slice {exact(part, asked)}"
         )
 
 

@@ -20,6 +20,7 @@ from .log import change_log
 from .overall import Overall, held_up, moved_outside, overall
 from .result import NOTHING, Cause, IncidentResult, Onset, frame
 from .theories import Room, Theory, of_leads, overlap
+from .watched import Metric
 
 SUSPECT_ALPHA = 0.01
 LEAD_ALPHA = 0.006
@@ -109,7 +110,7 @@ def _incident(room: Room, certain: list[Theory], theories: list[Theory]) -> Inci
     return IncidentResult(
         name="incident", headline=words.headline(m, causes[0], onset, end, before, after), verdict="incident", metric=m.name,
         label=m.label, unit=m.unit, direction="down" if effect < 0 else "up", before=before, after=after, onset=onset, end=end,
-        minimum_detectable=_detectable(room, first), causes=causes, traces=traces, others=_others(room, certain),
+        minimum_detectable=_detectable(room, first), detectable_unit=_unit(m), causes=causes, traces=traces, others=_others(room, certain),
         timeline=frame("timeline", levels.timeline(room, first, daily)), slices=frame("slices", _slices(room, first)),
         exemplars=frame("exemplars", pairs), checklist=frame("checklist", checklist(room, first, onset, some)),
         spans=frame("spans", spans_of(room, some[: 2 * SHOWN])), changes=frame("changes", log),
@@ -209,6 +210,15 @@ def _detectable(room: Room, first: Theory) -> float | None:
     return margins.minimum_detectable(effect.se, 3.5) if effect.se else None
 
 
+def _unit(metric: Metric) -> str:
+    """The unit in which changes of a metric are compared."""
+    return "log" if metric.kind == "log" else metric.unit
+
+
+def _first(plan: Plan, watched: list[int]) -> Metric | None:
+    return next((plan.metrics[i] for i in watched), None)
+
+
 def _nothing(room: Room) -> IncidentResult:
     """Nothing happened, where the intervals of all watched metrics say so; else what could have been seen."""
     plan = room.plan
@@ -216,8 +226,9 @@ def _nothing(room: Room) -> IncidentResult:
     steps = [changes.step_effects(of_sums(*room.cube.total[:, i], phase=plan.start.weekday())) for i in watched]
     bounds = margins.bounds(steps, [plan.metrics[i].margin for i in watched])
     inside = bool(bounds) and all(b.inside for b in bounds)
-    judged = [b for i, b in zip(watched, bounds, strict=True) if plan.metrics[i].is_score] or bounds
-    detectable = min((b.detectable for b in judged if math.isfinite(b.detectable)), default=None)
+    seen = [(plan.metrics[i], b.detectable) for i, b in zip(watched, bounds, strict=True) if math.isfinite(b.detectable)]
+    seen = [(m, d) for m, d in seen if m.is_score] or seen
+    first, detectable = min(seen, key=lambda s: s[1] / s[0].margin) if seen else (_first(plan, watched), None)
     others = tuple(
         {
             "metric": plan.metrics[i].name,
@@ -226,12 +237,13 @@ def _nothing(room: Room) -> IncidentResult:
             "low": b.low,
             "high": b.high,
             "margin": b.margin,
+            "unit": _unit(plan.metrics[i]),
         }
         for i, b in zip(watched, bounds, strict=True)
     )
-    first = next((plan.metrics[i] for i in watched), None)
     verdict = "no_change" if inside else "not_enough_evidence"
     return IncidentResult(
         name="incident", headline=words.nothing(verdict, plan, first, detectable, others), verdict=verdict, minimum_detectable=detectable,
+        detectable_unit=_unit(first) if first else "",
         label=first.label if first else "", unit=first.unit if first else "", others=others,
     )  # fmt: skip

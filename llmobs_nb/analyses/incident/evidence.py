@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import math
+from itertools import chain
+from string import Formatter
 
 from ... import units
 from ...columns import literal
+from ...stats.estimate import Estimate
 from ...text import terminal
 from ..reductions import rows
+from ..said import Quoted, Said
 from .axes import CODED
 from .result import Onset, PromptDiff
 from .suspects import where_sql
 from .theories import SEEN, Room, Theory
 from .traces import RAW
+from .watched import Metric
 
 PASSAGE = 600
 UNDO = {
@@ -38,36 +43,37 @@ def where_text(where: dict[str, str]) -> str:
     return " and ".join(f"{terminal(k, 40)} = {terminal(v, 80)}" for k, v in where.items()) or "all traffic"
 
 
-def sentences(room: Room, theory: Theory, where: dict[str, str], onset: Onset, log: list[dict]) -> tuple[str, ...]:
-    """The evidence of one theory, the most telling first."""
+def sentences(room: Room, theory: Theory, where: dict[str, str], onset: Onset, log: list[dict]) -> tuple[Said, ...]:
+    """The evidence of one theory, the most telling first; each sentence knows its numbers and what it quotes."""
     out = [*_of_suspect(room, theory, where), *_of_metrics(room, theory), *_of_errors(room, theory)]
     for change in log:
         if change["matched"]:
-            said = " ".join(str(change[k]) for k in ("kind", "ref", "note") if change[k])
-            out.append(f"the change log has {terminal(said, 160)} at {change['at']:%Y-%m-%d %H:%M}, close to the onset")
+            said = terminal(" ".join(str(change[k]) for k in ("kind", "ref", "note") if change[k]), 160)
+            out.append(Said("the change log has ", Quoted(said), f" at {change['at']:%Y-%m-%d %H:%M}, close to the onset"))
     if not out:
-        out.append("nothing that is logged changed there: prompt, versions, settings and retrieval are as before")
+        out.append(Said("nothing that is logged changed there: prompt, versions, settings and retrieval are as before"))
     return tuple(dict.fromkeys(out))
 
 
-def _of_suspect(room: Room, theory: Theory, where: dict[str, str]) -> list[str]:
+def _of_suspect(room: Room, theory: Theory, where: dict[str, str]) -> list[Said]:
     s = theory.suspect
     if s is None:
         return []
     out, since = [], f"{s.at:%Y-%m-%d %H:%M} UTC"
     if s.version is not None:
-        name, value = s.version
-        before = previous(room, theory)
-        was = f", {terminal(before, 120)} before" if before else ""
-        out.append(f"{name} is {terminal(value, 120)} since {since}{was}")
+        name, value = (Quoted(terminal(v, 120)) for v in s.version)
+        before = terminal(previous(room, theory), 120)
+        was = [", ", Quoted(before), " before"] if before else []
+        out.append(Said(name, " is ", value, f" since {since}", *was))
     if s.wording is not None:
-        text = terminal(s.wording.text, PASSAGE)
+        text, who = Quoted(terminal(s.wording.text, PASSAGE)), Quoted(where_text(where))
         place = {"system_prompt": "the rendered system prompt", "input": "the questions", "output": "the answers"}[
             s.wording.column
         ]
         verb = "is missing from" if s.wording.kind == "prompt_gone" else "is new in"
-        share = units.rate(s.presence)
-        out.append(f"“{text}” {verb} {place} of {where_text(where)} since {since} ({share} of its traces)")
+        share = Estimate(s.presence, None, None, theory.tests[theory.metric][1].n)
+        told = f" since {since} ({units.rate(share.value)} of its traces)"
+        out.append(Said("“", text, f"” {verb} {place} of ", who, told, numbers=[(share, "rate")]))
     return out
 
 
@@ -86,26 +92,32 @@ def previous(room: Room, theory: Theory) -> str | None:
     return room.counter.axes[k].values[int(found[0]["c"])] if found else None
 
 
-def _of_metrics(room: Room, theory: Theory) -> list[str]:
+def _of_metrics(room: Room, theory: Theory) -> list[Said]:
     """What moved in the slice, the surest first."""
     found = []
     for i, (before, after, effect) in theory.tests.items():
         if effect.ok and effect.se and abs(effect.value / effect.se) >= SEEN:
             found.append((abs(effect.value / effect.se), i, before, after, effect))
-    out = []
-    for _, i, before, after, effect in sorted(found, key=lambda f: -f[0])[:4]:
-        m = room.plan.metrics[i]
-        if m.kind == "rate":
-            out.append(f"{m.label.lower()} {units.rate(before.value)} before, {units.rate(after.value)} after")
-        elif m.kind == "log":
-            low, value, high = (math.expm1(v) for v in (effect.ci_low, effect.value, effect.ci_high))
-            out.append(f"{m.label.lower()} {value:+.0%} ({low:+.0%} to {high:+.0%})")
-        else:
-            out.append(f"{terminal(m.label, 80)} {effect.value:+.3g} ({effect.ci_low:+.3g} to {effect.ci_high:+.3g})")
-    return out
+    return [_moved(room.plan.metrics[i], *told) for _, i, *told in sorted(found, key=lambda f: -f[0])[:4]]
 
 
-def _of_errors(room: Room, theory: Theory) -> list[str]:
+def _moved(m: Metric, before: Estimate, after: Estimate, effect: Estimate) -> Said:
+    """A rate before and after, of a logarithm the relative change, of anything else the change."""
+    if m.kind == "rate":
+        numbers = [(before, "rate"), (after, "rate")]
+        was, now = (units.rate(e.value, low=e.ci_low, high=e.ci_high) for e in (before, after))
+        return Said(Quoted(m.label.lower()), f" {was} before, {now} after", numbers=numbers)
+    label, moved, unit = terminal(m.label, 80), effect, m.unit
+    if m.kind == "log":
+        label, unit = m.label.lower(), "relative"
+        moved = Estimate(*(math.expm1(v) for v in (effect.value, effect.ci_low, effect.ci_high)), effect.n)
+    kind = "relative" if m.kind == "log" else "absolute"
+    value = units.change(moved.value, unit, kind, low=moved.ci_low, high=moved.ci_high)
+    between = units.interval(moved.ci_low, moved.ci_high, unit, kind=kind)
+    return Said(Quoted(label), f" {value} ({between})", numbers=[(moved, unit)])
+
+
+def _of_errors(room: Room, theory: Theory) -> list[Said]:
     """The class of errors that grew most in the slice, where errors clearly grew there."""
     effect = theory.tests.get(room.names["error_rate"], (None, None, None))[2]
     if effect is None or not effect.ok or not effect.se or effect.value / effect.se < SEEN:
@@ -125,17 +137,20 @@ def _of_errors(room: Room, theory: Theory) -> list[str]:
     if not classes:
         return []
     _, r = max(classes, key=lambda c: c[0])
-    moved = f"{units.rate(r['early'] / early)} before, {units.rate(r['late'] / later)} after"
-    return [f"errors of the class {terminal(r['class'], 40)}: {moved}"]
+    was, now = Estimate(r["early"] / early, None, None, int(early)), Estimate(r["late"] / later, None, None, int(later))
+    told, name = f": {units.rate(was.value)} before, {units.rate(now.value)} after", Quoted(terminal(r["class"], 40))
+    return [Said("errors of the class ", name, told, numbers=[(was, "rate"), (now, "rate")])]
 
 
-def undo(room: Room, theory: Theory, where: dict[str, str]) -> str:
+def undo(room: Room, theory: Theory, where: dict[str, str]) -> Said:
     """What to do about it."""
     before, after = previous(room, theory), theory.suspect.version[1] if theory.suspect and theory.suspect.version else ""
     name = where.get("prompt_name") or where.get("model_requested") or where.get("feature") or "it"
     what = theory.suspect.wording.text if theory.suspect and theory.suspect.wording else after or "see the evidence"
     words = {"who": where_text(where), "name": terminal(name, 80), "before": terminal(before or "the previous version", 120)}
-    return UNDO[theory.kind].format(**words, after=terminal(after, 120), what=f"“{terminal(what, 120)}”")
+    words |= {"after": terminal(after, 120), "what": f"“{terminal(what, 120)}”"}
+    parts = ((plain, Quoted(words[field]) if field else "") for plain, field, _, _ in Formatter().parse(UNDO[theory.kind]))
+    return Said(*chain.from_iterable(parts))
 
 
 def prompt_diff(room: Room, theory: Theory) -> PromptDiff | None:

@@ -127,43 +127,45 @@ def checklist(room: Room, theory: Theory, onset: Onset, traces: list[str]) -> li
     if not traces:
         return []
     names = {m.name: i for i, m in enumerate(room.plan.metrics)}
-    checks = [(label, names[name], how) for label, name, how in CHECKS if name in names]
+    checks = [(label, names[name], how, room.plan.metrics[names[name]].unit) for label, name, how in CHECKS if name in names]
     usual = _usual(room, theory, onset, checks)
     listed = ", ".join(map(literal, traces))
     values = rows(
-        room.counter.obs, f"SELECT trace_id, {', '.join(f'm{i}' for _, i, _ in checks)} FROM {RAW} WHERE trace_id IN ({listed})"
+        room.counter.obs,
+        f"SELECT trace_id, {', '.join(f'm{i}' for _, i, _, _ in checks)} FROM {RAW} WHERE trace_id IN ({listed})",
     )
     expected = compared(room.counter.obs, room.plan.expected, traces)
     out = []
     for row in sorted(values, key=lambda r: traces.index(r["trace_id"])):
-        out += [_check(row, label, i, how, usual) for label, i, how in checks]
+        out += [_check(row, usual, *check) for check in checks]
         out += _versions(room, theory, row["trace_id"], expected)
     return out
 
 
 def _usual(room: Room, theory: Theory, onset: Onset, checks) -> dict[int, tuple[float, float]]:
-    ranges = ", ".join(f"quantile_cont(r.m{i}, 0.01) AS l{i}, quantile_cont(r.m{i}, 0.99) AS h{i}" for _, i, _ in checks)
+    ranges = ", ".join(f"quantile_cont(r.m{i}, 0.01) AS l{i}, quantile_cont(r.m{i}, 0.99) AS h{i}" for _, i, _, _ in checks)
     (row,) = rows(
         room.counter.obs,
         f"""SELECT {ranges} FROM {RAW} r JOIN (SELECT source, project, trace_id FROM {CODED}
         WHERE {where_sql(_lasting(room, theory))} AND started < TIMESTAMPTZ {literal(onset.low.isoformat())}) c
         ON c.source = r.source AND c.project = r.project AND c.trace_id = r.trace_id""",
     )
-    return {i: (row[f"l{i}"], row[f"h{i}"]) for _, i, _ in checks if row[f"l{i}"] is not None}
+    return {i: (row[f"l{i}"], row[f"h{i}"]) for _, i, _, _ in checks if row[f"l{i}"] is not None}
 
 
-def _check(row: dict, label: str, i: int, how: str, usual) -> dict:
+def _check(row: dict, usual, label: str, i: int, how: str, unit: str) -> dict:
+    """One check of a trace: of a range the number, its unit and between what it usually lies, else yes or no."""
     value, (low, high) = row[f"m{i}"], usual.get(i, (None, None))
-    verdict = "cannot_tell"
-    if value is not None and how == "rate":
-        verdict = "wrong" if value > 0 else "ok"
-    elif value is not None and low is not None:
-        verdict = "ok" if low <= value <= high else "unusual"
-    told = "" if low is None or how == "rate" else f"{low:.4g} to {high:.4g}"
-    shown = None if value is None else ("yes" if value else "no") if how == "rate" else f"{value:.4g}"
-    return {"trace_id": row["trace_id"], "check": label, "verdict": verdict, "value": shown, "usual": told}
+    told = {"trace_id": row["trace_id"], "check": label, "verdict": "cannot_tell", "value": None, "usual": ""}
+    if value is None:
+        return told
+    if how == "rate":
+        return told | {"verdict": "wrong" if value > 0 else "ok", "value": "yes" if value else "no"}
+    verdict = "cannot_tell" if low is None else "ok" if low <= value <= high else "unusual"
+    return told | {"verdict": verdict, "value": value, "low": low, "high": high, "unit": _COUNTED.get(unit, unit)}
 
 
+_COUNTED = {"characters": "count", "spans": "count"}
 VERSIONS = {"model_requested": "model requested", "model": "model", "prompt_version": "prompt version",
             "retrieval_index_version": "retrieval index"}  # fmt: skip
 

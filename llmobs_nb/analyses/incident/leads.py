@@ -68,13 +68,18 @@ def find_leads(counter: Counter, cube: Cube, fine: Callable[[], Cube]) -> Leads:
     cells = [whole(cube.cells(plan, i)) for i in metrics]
     shocks = [shock(c.total, plan.start.weekday()) for c in cells]
     onsets = None if plan.onset is None else [min(max(plan.onset_day, 2), plan.days - 2)]
-    found = search(cells, onsets=onsets, bursts=BURSTS, shocks=shocks, permutations=PERMUTATIONS)
+    found = search(cells, onsets=onsets, bursts=lengths(plan.days), shocks=shocks, permutations=PERMUTATIONS)
     out = _worse(plan, cube, metrics, found)
     if onsets is None:
         out += _of_hours(plan, fine(), metrics)
     return Leads(
         tuple(sorted(out, key=lambda x: (x.p, -x.score))), tuple(metrics), found, dict(zip(metrics, shocks, strict=True))
     )
+
+
+def lengths(days: int) -> tuple[int, ...]:
+    """The bursts, in days, that fit into so many days."""
+    return tuple(length for length in BURSTS if length < days)
 
 
 def _worse(plan, cube: Cube, metrics: list[int], found: Search) -> list[Lead]:

@@ -15,7 +15,7 @@ from ...stats.scan import effects
 from ..reductions import rows
 from .axes import CODED, value_sql
 from .cube import where_sql
-from .leads import BURSTS
+from .leads import lengths
 from .result import NOTHING
 from .theories import Room, Theory
 from .traces import RAW
@@ -101,7 +101,7 @@ def fair(room: Room, theory: Theory) -> Estimate:
         return plain
     cell = room.cube.labels.index(theory.label)
     halves = by_days(room.cube.cells(room.plan, i))
-    found = crossfit(*halves, among=[cell], shock=room.shock(i), bursts=BURSTS) if theory.end is None else None
+    found = crossfit(*halves, among=[cell], shock=room.shock(i), bursts=lengths(room.plan.days)) if theory.end is None else None
     return found.effect if found is not None and found.effect.value * plain.value > 0 else plain
 
 

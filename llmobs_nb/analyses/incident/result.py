@@ -9,7 +9,8 @@ from typing import Any
 import pandas as pd
 
 from ...stats.estimate import Estimate, finite
-from ..result import Result, claim, plain
+from ..result import Result, plain
+from .claims import of_incident
 
 VERDICTS = ("incident", "no_change", "not_enough_evidence", "judge_changed", "traffic_mix_changed", "sampling_changed")
 NOTHING = Estimate.refused("nothing to compare")
@@ -17,7 +18,7 @@ FRAMES = {
     "timeline": ("day", "part", "value", "low", "high", "n"),
     "slices": ("slice", "before", "after", "effect", "low", "high", "n", "z", "picked"),
     "exemplars": ("trace_id", "side", "started", "value", "matched_on", "url"),
-    "checklist": ("trace_id", "check", "verdict", "value", "usual"),
+    "checklist": ("trace_id", "check", "verdict", "value", "usual", "low", "high", "unit"),
     "spans": ("trace_id", "span_id", "parent_id", "name", "kind", "start_ms", "latency_ms", "tokens", "cost_usd", "status"),
     "changes": ("at", "kind", "ref", "note", "matched"),
 }  # fmt: skip
@@ -90,9 +91,10 @@ class IncidentResult(Result):
     """The answer of :func:`incident`, as CONTRACTS.md writes it, and the tables behind its pictures.
 
     ``metric`` is the name of the metric that tells most, ``label`` its words, ``unit`` its unit; ``before`` and ``after`` are its
-    levels in the slice of the first cause. ``timeline`` has one row per day and part (``slice``, ``rest``), ``slices`` the slices
-    that moved most, ``exemplars`` traces after and, matched, before; ``checklist`` one row per exemplar and check; ``spans`` the
-    spans of some exemplars for the waterfall; ``changes`` the change log around the onset. ``known`` says which remembered
+    levels in the slice of the first cause; ``minimum_detectable`` is in ``detectable_unit`` (``log``: of the logarithm), in ``unit``
+    without one. ``timeline`` has one row per day and part (``slice``, ``rest``), ``slices`` the slices
+    that moved most, ``exemplars`` traces after and, matched, before; ``checklist`` one row per exemplar and check (a number has a
+    ``unit`` and lies usually between ``low`` and ``high``); ``spans`` the spans of some exemplars for the waterfall; ``changes`` the change log around the onset. ``known`` says which remembered
     incident it is.
     """
 
@@ -104,6 +106,7 @@ class IncidentResult(Result):
     before: Estimate = NOTHING
     after: Estimate = NOTHING
     minimum_detectable: float | None = None
+    detectable_unit: str = ""
     onset: Onset | None = None
     end: datetime | None = None
     causes: tuple[Cause, ...] = ()
@@ -127,53 +130,7 @@ class IncidentResult(Result):
         return out | {"seconds": round(self.seconds, 3), "unit": self.unit}
 
     def claims(self) -> list[dict]:
-        how = "slice after the onset against before it; variance of days honoured"
-        out = [claim("verdict", self.headline, self.after, unit=self.unit, how="search over all slices, days and metrics")]
-        out.append(claim("before", f"{self.label} before", self.before, unit=self.unit, how=how))
-        out.append(claim("after", f"{self.label} after", self.after, unit=self.unit, how=how, traces=self.traces))
-        out.append(
-            self._number("minimum_detectable", "smallest change that would have been found", self.minimum_detectable, self.unit)
-        )
-        for k, cause in enumerate(self.causes):
-            out += self._of_cause(f"cause.{k}.{cause.kind}", cause)
-        for row in self.timeline.itertuples():
-            e = Estimate(row.value, row.low, row.high, int(row.n))
-            out.append(claim(f"timeline.{row.part}.{row.day}", f"{self.label}, {row.part}", e, unit=self.unit, how="daily mean"))
-        for k, row in enumerate(self.slices.itertuples()):
-            e = Estimate(row.effect, row.low, row.high, int(row.n))
-            out.append(claim(f"slice.{k}", str(row.slice), e, unit=self.unit, how="change net of the rest of traffic"))
-            out += [
-                self._number(f"slice.{k}.{s}", f"{row.slice} {s}", getattr(row, s), self.unit, int(row.n))
-                for s in ("before", "after")
-            ]
-        for k, other in enumerate(self.others):
-            out += [
-                self._number(f"other.{k}.{s}", str(other.get("metric")), other[s], "", 0)
-                for s in ("low", "high", "margin")
-                if s in other
-            ]
-        for row in self.exemplars.drop_duplicates("trace_id").itertuples():  # one before may go with two after
-            out.append(self._number(f"exemplar.{row.trace_id}", self.label, row.value, self.unit, 1, (row.trace_id,)))
-        return out
-
-    def _of_cause(self, name: str, cause: Cause) -> list[dict]:
-        out = [claim(f"{name}.effect", "; ".join(cause.evidence), cause.effect, unit=self.unit, how="net of the rest of traffic")]
-        out.append(
-            claim(f"{name}.without", f"{self.label} without it", cause.without, unit=self.unit, how="after less the effect")
-        )
-        out.append(self._number(f"{name}.share_explained", "share of the overall change", cause.share_explained, "rate"))
-        out.append(self._number(f"{name}.confidence", "confidence among the causes considered", cause.confidence, "rate"))
-        if cause.diff:
-            out.append(
-                self._number(f"{name}.share_rate", "share of the slice's traces with the passage", cause.diff.share_rate, "rate")
-            )
-        return out
-
-    def _number(self, id: str, text: str, value, unit: str, n: int | None = None, traces=()) -> dict:
-        """A claim without an interval."""
-        value, n = finite(value), self.after.n if n is None else n
-        e = Estimate(value, None, None, n) if value is not None else Estimate.refused("nothing to tell", n=n)
-        return claim(id, text, e, unit=unit, how="see the text", traces=traces)
+        return of_incident(self)
 
 
 def frame(name: str, rows=()) -> pd.DataFrame:

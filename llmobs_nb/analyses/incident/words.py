@@ -30,10 +30,17 @@ FALSE = {
 
 
 def value(metric: Metric, estimate: Estimate) -> str:
-    """A level in its unit."""
+    """A level in its unit, with the digits that its interval deserves."""
     if not estimate.ok:
         return "unknown"
-    return units.rate(estimate.value) if metric.kind == "rate" else f"{estimate.value:.3g}"
+    return units.quantity(estimate.value, metric.unit, low=estimate.ci_low, high=estimate.ci_high)
+
+
+def size(metric: Metric, change: float) -> str:
+    """How large a change is in its unit, of a logarithm as a share of the earlier level."""
+    unit = "relative" if metric.kind == "log" else metric.unit
+    value = math.expm1(change) if metric.kind == "log" else change
+    return units.change(value, unit, "relative" if metric.kind == "log" else "absolute").lstrip("+")
 
 
 def headline(metric: Metric, cause: Cause, onset: Onset, end: datetime | None, before: Estimate, after: Estimate) -> str:
@@ -47,8 +54,9 @@ def headline(metric: Metric, cause: Cause, onset: Onset, end: datetime | None, b
 
 def false(verdict: str, metric: Metric, everywhere: Overall, onset: Onset) -> str:
     """Which false incident it is."""
-    change = everywhere.change.effect
-    return f"No incident: {FALSE[verdict]} ({terminal(metric.label, 80)} {change.value:+.3g} since about {onset.time:%d %B %Y})."
+    moved = f"from {value(metric, everywhere.change.before)} to {value(metric, everywhere.change.after)}"
+    since = f"since about {onset.time:%d %B %Y}"
+    return f"No incident: {FALSE[verdict]} ({terminal(metric.label, 80)} went {moved} {since})."
 
 
 def nothing(verdict: str, plan: Plan, metric: Metric | None, detectable: float | None, others) -> str:
@@ -61,10 +69,10 @@ def nothing(verdict: str, plan: Plan, metric: Metric | None, detectable: float |
     opened = sum(o["verdict"] == "open" for o in others)
     seen = ""
     if detectable is not None:
-        seen = f"; {terminal(metric.label, 80)} would have had to move by {detectable:.3g} to be seen"
+        seen = f"; {terminal(metric.label, 80)} would have had to move by {size(metric, detectable)} to be seen"
     if detectable is not None and detectable > metric.margin > 0:
         times = math.ceil((detectable / metric.margin) ** 2)
-        seen += f", and about {times:,} times the values would be needed to see {metric.margin:.3g}"
+        seen += f", and about {times:,} times the values would be needed to see {size(metric, metric.margin)}"
     return (
         f"No incident found, {window}, but {opened} of {len(others)} metrics could have moved beyond their margins unseen{seen}."
     )

@@ -40,7 +40,7 @@ def exchanges(obs, traces: str) -> list[Exchange]:
     sql = f"""SELECT s.source, s.project, s.trace_id, s.kind, s.is_root, s.retrieval_ids, s.model, s.model_requested, s.provider,
         s.feature, s.tenant_id, s.input_hash, p.input, p.output, p.system_prompt
       FROM spans s JOIN ({traces}) drawn ON s.source = drawn.source AND s.project = drawn.project AND s.trace_id = drawn.trace_id
-      LEFT JOIN payloads p ON p.source = s.source AND p.project = s.project AND p.trace_id = s.trace_id AND p.span_id = s.span_id
+      LEFT JOIN payloads p ON p.day = s.day AND p.source = s.source AND p.project = s.project AND p.trace_id = s.trace_id AND p.span_id = s.span_id
       WHERE s.is_root OR s.kind IN ('llm', 'retriever', 'reranker')
       ORDER BY s.source, s.project, s.trace_id, s.start_time, s.span_id"""
     found: dict[tuple, list[dict]] = {}

@@ -23,10 +23,11 @@ from ..result import Finding, provenance
 from ..sampling.population import window_of
 from ..sampling.shadow import sessions
 from .measures import NAMES, SEED_WEIGHTS, SIGNALS, band, external, measure, risk
-from .read import Sample, read_sample
+from .read import Sample, read_samples
 from .result import TRACES, Prevalence, SignalsResult, headline
 
 ALPHA, MARGIN, BEFORE = 0.05, 0.02, 4
+BANDS = (0.5, 0.7)
 EXEMPLARS, READING = 5, 20
 _BANDS = {"high": "At high risk", "medium": "At medium risk"}
 
@@ -39,7 +40,7 @@ def signals(
     sample: int = 2000,
     validate: Callable[[str, str, str], float | bool | None] | None = None,
     weights: Mapping[str, float] | None = None,
-    bands: tuple[float, float] = (0.5, 0.7),
+    bands: tuple[float, float] = BANDS,
     tz: str = "UTC",
     seed: int = 0,
 ) -> SignalsResult:
@@ -64,12 +65,25 @@ def signals(
         "seed": seed,
     }
     window = window_of(obs, since, until, tz=tz)
-    now = window and read_sample(obs, window, sample, seed)
-    if not now or not now.rows:
-        text = "No traces of the product in the window: there is nothing to look at."
-        return SignalsResult(name="signals", headline=text, parameters=asked, findings=(Finding("warning", text),), window=window)
+    if not window:
+        return _nothing(None, asked)
     start = window.start - BEFORE * (window.end - window.start)
-    past = read_sample(obs, Window(start, window.start, w.ending(start, window.start, tz)), sample, seed)
+    now, past = read_samples(obs, (window, Window(start, window.start, w.ending(start, window.start, tz))), sample, seed)
+    if not now.rows:
+        return _nothing(window, asked)
+    result = weighed(now, past, weights=weights, bands=bands, validate=validate)
+    return replace(result, parameters=asked, provenance=provenance(obs, window.json(), began))
+
+
+def weighed(
+    now: Sample,
+    past: Sample,
+    *,
+    weights: Mapping[str, float] = SEED_WEIGHTS,
+    bands: tuple[float, float] = BANDS,
+    validate: Callable[[str, str, str], float | bool | None] | None = None,
+) -> SignalsResult:
+    """The signals of a sample against those of an earlier one."""
     failed: list[str] = []
     traces, earlier = (_measured(one, weights, bands, validate, failed) for one in (now, past))
     found = _judged([_prevalence(traces, earlier, *told) for told in _asked(traces)])
@@ -77,10 +91,15 @@ def signals(
     moved = {v: [p.label.lower() for p in found if p.verdict == v] for v in ("worse", "better")}
     reading = traces[traces["risk"].notna()].sort_values(["risk", "trace_id"], ascending=[False, True]).head(READING)
     return SignalsResult(
-        name="signals", headline=headline(window, high, moved), parameters=asked, provenance=provenance(obs, window.json(), began),
-        findings=_findings(now, past, traces, failed), window=window, before=past.window, traces=traces, prevalences=found,
-        high_risk=_total(traces), reading_list=tuple(reading.loc[reading["risk"] >= bands[0], "trace_id"]),
+        name="signals", headline=headline(now.window, high, moved), findings=_findings(now, past, traces, failed), window=now.window,
+        before=past.window, traces=traces, prevalences=found, high_risk=_total(traces),
+        reading_list=tuple(reading.loc[reading["risk"] >= bands[0], "trace_id"]),
     )  # fmt: skip
+
+
+def _nothing(window: Window | None, asked: Mapping) -> SignalsResult:
+    text = "No traces of the product in the window: there is nothing to look at."
+    return SignalsResult(name="signals", headline=text, parameters=asked, findings=(Finding("warning", text),), window=window)
 
 
 def _check(weights: Mapping[str, float], bands: tuple[float, float], sample: int) -> None:
@@ -180,7 +199,7 @@ def _findings(now: Sample, past: Sample, traces: pd.DataFrame, failed: list[str]
         (now.probability < 1, "info", f"{drawn:,} of {now.traces:,} traces were looked at, drawn at random", drawn),
         (bare, "info", f"traces without an answer in the store: {bare:,} of {drawn:,}", bare),
         (none, "info", f"traces of which no weighted signal is known, without a risk: {none:,} of {drawn:,}", none),
-        (not past.rows, "info", f"no traces in the {BEFORE} windows before: nothing to compare with", 0),
+        (not past.rows, "info", f"no traces in {past.window.label}: nothing to compare with", 0),
         (failed, "warning", f"validate failed on {len(failed):,} answers (such as: {failed[0] if failed else ''})", len(failed)),
     ]
     return tuple(Finding(severity, text, count) for said, severity, text, count in out if said)

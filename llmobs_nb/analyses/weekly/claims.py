@@ -102,7 +102,7 @@ def _kpi_row(review: Review) -> dict:
 def _verdicts(result: WeeklyResult) -> list[dict]:
     n = len(result.reviews)
     counts = {v: sum(r.verdict == v for r in result.reviews) for v in VERDICTS}
-    how = "Benjamini-Hochberg q < 0.05 over all KPIs for better and worse; same: the 95 % interval lies inside the margin"
+    how = "weighted Benjamini-Hochberg q < 0.05 over all KPIs, for worse and for better each; same: the 95 % interval lies inside the margin"
     return [claim(f"verdicts.{v}", f"{c} of {n} KPIs: {v}", _exact(c, n), unit="count", how=how) for v, c in counts.items()]
 
 

@@ -1,4 +1,4 @@
-"""What other analyses say of the same week: the versions, what fires, what became gold, and, where asked for, what drifted."""
+"""What other analyses say of the same week: versions, what fires, what became gold, signs of invention; where asked for, what drifted."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from .. import versions
 from ..alerts import check
 from ..drift import drift, drift_rows
 from ..review.golden import promoted
+from ..signals import week as signals
 from .plan import Plan
 
 
@@ -21,5 +22,5 @@ def _promoted(obs, plan: Plan) -> int:
     return promoted(obs, plan.week.start, plan.week.end)
 
 
-USUAL = {"versions": versions.beside, "alerts": _alerts, "promoted": _promoted}
+USUAL = {"versions": versions.beside, "alerts": _alerts, "promoted": _promoted, "signals": signals.beside}
 ALL = USUAL | {"drift": _drift}

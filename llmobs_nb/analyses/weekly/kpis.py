@@ -17,6 +17,12 @@ _LINEAR = f"ratio of sums linearised over sessions, {_SHOCK}; change: delta meth
 EVERY = "1"
 
 
+# What a review is held for counts four times: is it worse for its users, does it fail, is it slow, what does it cost.
+HEADLINE = 4.0
+FIRST_FAMILIES = ("quality", "feedback", "reliability")
+FIRST_NAMES = ("requests", "latency_p95", "ttft_p95", "cost_per_request")
+
+
 @dataclass(frozen=True)
 class Kpi:
     """One KPI of one slice.
@@ -51,6 +57,11 @@ class Kpi:
     def key(self) -> tuple[str, str]:
         """What tells it from the others of a page."""
         return self.name, self.slice
+
+    @property
+    def weight(self) -> float:
+        """How much it counts among the KPIs of a page when their number is corrected for: fixed here, before any data are seen."""
+        return HEADLINE if self.slice == "all" and (self.family in FIRST_FAMILIES or self.name in FIRST_NAMES) else 1.0
 
 
 def there(column: str) -> str:

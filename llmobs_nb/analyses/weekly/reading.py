@@ -10,7 +10,7 @@ from ..reductions import rows
 from .judged import JUDGED, Judged
 from .levels import Review
 from .plan import Activity, Plan
-from .sql import lists, scan, within
+from .sql import lists, partitions, scan, within
 from .traces import TRACES
 
 READING, EXEMPLARS = 20, 5
@@ -59,6 +59,23 @@ def reading_list(classes: Sequence[dict], examples: Mapping[str, tuple[str, ...]
     turns = chain.from_iterable(zip_longest(*(examples.get(kind, ()) for kind in kinds)))
     new = chain.from_iterable(c["traces"] for c in classes)
     return tuple(dict.fromkeys(t for t in chain(new, turns) if t is not None))[:READING]
+
+
+def named(others: Mapping[str, object]) -> list[str]:
+    """The traces that other analyses put beside the KPIs name first: of the alerts that fire and of the signals."""
+    alerts, told = others.get("alerts"), others.get("signals")
+    out = [t for row in alerts or () for t in list(row.get("traces") or ())[:EXEMPLARS]] if isinstance(alerts, list) else []
+    return out + (list(told.get("reading", ()))[:READING] if isinstance(told, Mapping) else [])
+
+
+def urls(obs, plan: Plan, traces: Sequence[str]) -> dict[str, str]:
+    """Where each trace opens in its product, as its source says; a trace without such an address is left out."""
+    if not traces:
+        return {}
+    listed = ", ".join(literal(t) for t in sorted(set(traces)))
+    sql = f"""SELECT trace_id, max(source_url) AS url FROM spans WHERE {partitions(plan)} AND trace_id IN ({listed})
+      AND source_url IS NOT NULL GROUP BY trace_id ORDER BY trace_id"""
+    return {row["trace_id"]: row["url"] for row in rows(obs, sql)}
 
 
 def _picked(obs, plan: Plan, kinds: set[str]) -> dict[str, list[str]]:

@@ -34,7 +34,8 @@ class WeeklyResult(Result):
 
     ``kpis``: one row per KPI and slice. ``daily``, ``latency``, ``quality``: one row per day (and stage, quantile, score,
     rater) of the two windows (``week`` is ``this`` or ``last``). ``cost``: one row per feature, a missing
-    one is null. A refused number is NaN. ``beside`` holds what other analyses add: versions, drift, alerts, promoted.
+    one is null. A refused number is NaN. ``beside`` holds what other analyses add: versions, drift, alerts, promoted,
+    signals. ``urls`` holds where traces that are named open in their product, by trace id, where the source says it.
     """
 
     week: Window
@@ -49,6 +50,7 @@ class WeeklyResult(Result):
     new_error_classes: pd.DataFrame = field(default_factory=lambda: frame("new_error_classes", []))
     reading_list: tuple[str, ...] = ()
     exemplars: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    urls: Mapping[str, str] = field(default_factory=dict)
     absent: tuple[str, ...] = ()
     beside: Mapping[str, object] = field(default_factory=dict)
 
@@ -59,8 +61,8 @@ class WeeklyResult(Result):
         windows |= {"baseline": self.baseline.json()} if self.baseline else {}
         out |= {"windows": windows, "kpis": [say.kpi_json(r) for r in self.reviews], "absent": list(self.absent)}
         frames = {name: plain(getattr(self, name)) for name in COLUMNS}
-        others = {"versions": [], "drift": [], "promoted": None, "alerts": []} | plain(dict(self.beside))
-        return out | frames | others | {"reading_list": list(self.reading_list)}
+        others = {"versions": [], "drift": [], "promoted": None, "alerts": [], "signals": {}} | plain(dict(self.beside))
+        return out | frames | others | {"reading_list": list(self.reading_list), "urls": dict(self.urls)}
 
     def claims(self) -> list[dict]:
         """Every number of the review: verdict counts, KPIs, then the rows of the tables."""

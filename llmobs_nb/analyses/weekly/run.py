@@ -70,7 +70,7 @@ def weekly(
 
     ``slo`` holds objectives by KPI (``{"latency_p95": 4000}``, of a slice ``{"latency_p95@feature=chat": 2500}``), ``metrics``
     those of ``lm.metric``; ``composite`` and ``satisfaction`` are weights, ``good`` the score and the value (0 to 1) that make
-    an answer good. ``beside`` fills ``versions``, ``alerts`` and ``promoted`` ("usual"), ``drift`` too ("all": it reads texts), or
+    an answer good. ``beside`` fills ``versions``, ``alerts``, ``promoted`` and ``signals`` ("usual"; signals read the texts of a sample), ``drift`` too ("all"), or
     what functions (obs, plan) give by name; by default nothing.
 
     Weekdays without data in one of the two windows are left out of both. A KPI that the data say nothing of is left out and named
@@ -129,11 +129,13 @@ def _compute(
             "quality": frames.quality(plan, scores, judged), "new_error_classes": classes,
         }  # fmt: skip
         others, refused = asked_beside(obs, plan, options.beside)
+        first = reading.reading_list(classes, examples, shown)
+        urls = reading.urls(obs, plan, [*first, *(t for c in classes for t in c["traces"]), *reading.named(others)])
     return WeeklyResult(
         name="weekly", headline=say.headline(plan.week.label, plan.against.label, shown), parameters=asked,
         findings=(*findings, *notes, *refused), week=plan.week, against=plan.against, baseline=plan.pinned, reviews=shown,
-        kpis=say.kpi_frame(shown), reading_list=reading.reading_list(classes, examples, shown), exemplars=examples, absent=absent,
-        beside=others, **{name: frame(name, rows) for name, rows in tables.items()},
+        kpis=say.kpi_frame(shown), reading_list=first, exemplars=examples, absent=absent,
+        urls=urls, beside=others, **{name: frame(name, rows) for name, rows in tables.items()},
     )  # fmt: skip
 
 
