@@ -10,6 +10,12 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from . import reports, routes, views
     from .analyses.alerts import backtest, check
+    from .analyses.calibration import calibrate
+    from .analyses.cost import cost
+    from .analyses.cost.experiments import experiment_cost
+    from .analyses.cost.focus import focus
+    from .analyses.cost.reconcile import reconcile
+    from .analyses.cost.whatif import what_if
     from .analyses.drift import drift
     from .analyses.gate import eval_runs, gate
     from .analyses.incident import did_it_work, incident, metric, remember
@@ -40,6 +46,12 @@ _DOORS = {
     "remember": ("analyses.incident", "remember"),
     "metric": ("analyses.incident", "metric"),
     "weekly": ("analyses.weekly", "weekly"),
+    "cost": ("analyses.cost", "cost"),
+    "what_if": ("analyses.cost.whatif", "what_if"),
+    "experiment_cost": ("analyses.cost.experiments", "experiment_cost"),
+    "focus": ("analyses.cost.focus", "focus"),
+    "reconcile": ("analyses.cost.reconcile", "reconcile"),
+    "calibrate": ("analyses.calibration", "calibrate"),
     "check": ("analyses.alerts", "check"),
     "backtest": ("analyses.alerts", "backtest"),
     "drift": ("analyses.drift", "drift"),
@@ -70,12 +82,16 @@ __all__ = [
     "OpenAIJudge",
     "__version__",
     "backtest",
+    "calibrate",
     "check",
+    "cost",
     "demo",
     "did_it_work",
     "drift",
     "errors",
     "eval_runs",
+    "experiment_cost",
+    "focus",
     "gate",
     "gold",
     "incident",
@@ -88,6 +104,7 @@ __all__ = [
     "pull",
     "push",
     "push_gold",
+    "reconcile",
     "remember",
     "rename_category",
     "reports",
@@ -100,6 +117,7 @@ __all__ = [
     "taxonomy",
     "views",
     "weekly",
+    "what_if",
 ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from collections.abc import Callable
@@ -14,7 +15,16 @@ JSON = {"action": "store_true", "help": "the Result as one JSON document"}
 def add_analyses(command: Callable, observations: Callable) -> None:
     """Add them to a command line: ``command(name, run, help)`` gives a parser, ``observations(args)`` the handle they look at."""
     for name, (arguments, run, help) in ANALYSES.items():
-        arguments(command(name, lambda args, run=run: run(args, observations(args)), help))
+        narrowed = _as_asked if name not in WHOLE else _without_window
+        arguments(command(name, lambda args, run=run, narrowed=narrowed: run(args, observations(narrowed(args))), help))
+
+
+def _as_asked(args: argparse.Namespace) -> argparse.Namespace:
+    return args
+
+
+def _without_window(args: argparse.Namespace) -> argparse.Namespace:
+    return argparse.Namespace(**(vars(args) | {"since": None, "until": None}))
 
 
 def to_json(value: object) -> str:
@@ -136,9 +146,92 @@ def _drift(args, obs) -> int:
     return 0
 
 
+def _cost_arguments(parser) -> None:
+    parser.add_argument("--against", metavar="FROM/TO", help="the window to compare with (default: as long before)")
+    parser.add_argument(
+        "--by",
+        action="append",
+        metavar="NAME",
+        help="a column or metadata key to split by; several times (default feature, model)",
+    )
+    parser.add_argument("--budgets", metavar="FILE", help="YAML file of budgets")
+    parser.add_argument("--month", metavar="MONTH", help="the month to forecast, such as 2026-11 (default that of the last day)")
+    parser.add_argument(
+        "--scenario", action="append", metavar="NAME=X", help="volume=1.2, price=0.9 or mix=1.1 for what is to come"
+    )
+    parser.add_argument("--focus", metavar="FILE", help="also write what was spent in FinOps FOCUS columns: .csv or .parquet")
+    parser.add_argument(
+        "--reconcile", metavar="FILE", help="instead compare with a provider's cost export (CSV) by day and model"
+    )
+    parser.add_argument("--json", **JSON)
+
+
+def _cost(args, obs) -> int:
+    from .analyses.cost import cost
+    from .analyses.cost.focus import focus
+    from .analyses.cost.reconcile import reconcile
+    from .views.cost_words import summary
+
+    window = {"since": args.since, "until": args.until}
+    if args.reconcile:
+        answer = reconcile(obs, args.reconcile, **window)
+        print(to_json(answer.json()) if args.json else repr(answer))
+        return 0
+    asked = {name: getattr(args, name) for name in ("against", "budgets", "month", "tz")}
+    by = {"by": tuple(args.by)} if args.by else {}
+    result = cost(obs, **window, **asked, **by, scenario=_numbers("--scenario", args.scenario))
+    print(to_json(result.json()) if args.json else summary(result))
+    if args.focus:
+        done = focus(obs, args.focus, **window, tz=args.tz)
+        print(f"{done.rows:,} rows of FOCUS in {done.path}", file=sys.stderr)
+    return 0
+
+
+def _numbers(option: str, given: list[str] | None) -> dict[str, float]:
+    """``NAME=X`` arguments as numbers."""
+    out = {}
+    for text in given or ():
+        name, _, value = text.partition("=")
+        try:
+            out[name.strip()] = float(value)
+        except ValueError:
+            raise UsageError(f"{option} {text!r} is no name and number; write it as volume=1.2") from None
+    return out
+
+
+def _calibrate_arguments(parser) -> None:
+    parser.add_argument("--judge", metavar="NAME", help="the judge's score (default: the one with most human labels beside it)")
+    parser.add_argument("--human", metavar="NAME", help="the human label (default: as the judge's score)")
+    parser.add_argument("--pass-at", type=float, metavar="X", help="a score of X or more is a pass")
+    parser.add_argument("--human-pass-at", type=float, metavar="X", help="a label of X or more is a pass (default: as --pass-at)")
+    parser.add_argument(
+        "--design", default="auto", metavar="HOW",
+        help="how the labelled ones were drawn: random, by_verdict, by_label, weights, period or auto (default auto)",
+    )  # fmt: skip
+    parser.add_argument("--by", action="append", metavar="NAME", help="agreement by a column or metadata key; several times")
+    parser.add_argument(
+        "--cluster", default="session_id", metavar="NAME", help="session_id, trace_id or none: what depends on one another"
+    )
+    parser.add_argument("--json", **JSON)
+
+
+def _calibrate(args, obs) -> int:
+    from .analyses.calibration import calibrate
+    from .views.calibration_words import summary
+
+    asked = {name: getattr(args, name) for name in ("judge", "human", "pass_at", "human_pass_at", "design", "cluster", "tz")}
+    result = calibrate(obs, **asked, by=tuple(args.by or ()))
+    print(to_json(result.json()) if args.json else summary(result))
+    return 0
+
+
+# These read beyond --since and --until themselves: what they compare with lies before.
+WHOLE = ("cost",)
 ANALYSES = {
     "incident": (_incident_arguments, _incident, "what moved, when, where and why; or that nothing moved"),
     "weekly": (_weekly_arguments, _weekly, "this week against last week"),
+    "cost": (_cost_arguments, _cost, "who and what spends, why it moved, what the month will cost, what is wasted"),
+    "calibrate": (_calibrate_arguments, _calibrate, "may this judge be trusted, what is the true pass rate, what to label next"),
     "check": (_check_arguments, _check, "alert rules: exit 0 all well, 1 a warning fires, 2 a critical one"),
     "drift": (_drift_arguments, _drift, "what people ask and what is answered: did it change against the weeks before"),
     "gate": (_gate_arguments, _gate, "may a candidate replace the baseline; exit 0 pass, 1 blocked or inconclusive"),

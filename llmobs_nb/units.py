@@ -74,6 +74,7 @@ def money(value: float | None, *, low: float | None = None, high: float | None =
     """US dollars: cents above a dollar, three digits that count below: ``$1,204.50``, ``$0.00123``."""
     if not _given(value):
         return MISSING
+    value = 0.0 if abs(value) < 1e-12 else value  # the dust of a sum is no money
     size = abs(value)
     default = 2 if size >= 1 or size == 0 else min(_MAX_DECIMALS, 2 - math.floor(math.log10(size)) if size >= 1e-8 else 8)
     places = decimals(low, high, default=default) if size < 1 else 2

@@ -327,7 +327,7 @@ def test_a_choice_redraws_and_is_read_back_as_arguments():
     assert [w.value for w in _htmls(again.widget)] == after
 
 
-@pytest.mark.parametrize("name", ["kpi_table", "volume", "latency", "cost", "quality"])
+@pytest.mark.parametrize("name", ["kpi_table", "volume", "latency", "spend", "quality"])
 def test_each_piece_is_a_view(name):
     view = getattr(views, name)(fx.weekly())
     assert isinstance(view, views.View)
@@ -335,7 +335,7 @@ def test_each_piece_is_a_view(name):
     assert (view.widget is not None) == (name in ("kpi_table", "quality"))
 
 
-@pytest.mark.parametrize("name", ["weekly", "kpi_table", "volume", "latency", "cost", "quality"])
+@pytest.mark.parametrize("name", ["weekly", "kpi_table", "volume", "latency", "spend", "quality"])
 def test_an_empty_week_has_every_view(name):
     view = getattr(views, name)(fx.empty())
     data = view._repr_mimebundle_()

@@ -183,6 +183,21 @@ def test_weighted_scores_count_by_how_they_were_drawn():
     assert found["this_n"] == 140 and "weighted by 1 / inclusion probability" in found["how"]
 
 
+def test_good_answers_and_the_composite_count_as_the_scores_that_they_are_made_of():
+    # 10 good answers drawn one in ten and 10 bad ones drawn always, a day: 100 of 110 are good
+    spans = [span(f"t{d}-{j}", moment(d, j)) for d in range(14) for j in range(20)]
+    drawn = {"quality": (0.9, 0.2), "relevance": (0.9, 0.2), "correctness": (0.8, 0.1)}
+    scores = [
+        score(f"t{d}-{j}", (good if j < 10 else bad) + 0.01 * (j % 2), name=name, inclusion_prob=0.1 if j < 10 else 1.0)
+        for d in range(14) for j in range(20) for name, (good, bad) in drawn.items()
+    ]  # fmt: skip
+    result = weekly(Store(spans, scores), week="2026-W42")
+    good, mixed = row(result, "good_rate"), row(result, "score:composite:judge")
+    assert good["this_value"] == pytest.approx(100 / 110)
+    each = [(100 * a + 10 * b) / 110 + 0.005 for a, b in (drawn["relevance"], drawn["correctness"])]
+    assert mixed["this_value"] == pytest.approx((0.4 * each[0] + 0.3 * each[1]) / 0.7)
+
+
 def test_scores_whose_probabilities_are_not_all_known_count_the_same_and_say_so():
     spans = [span(f"t{d}-{j}", moment(d, j)) for d in range(14) for j in range(4)]
     scores = [score(f"t{d}-{j}", j / 4, inclusion_prob=None if j == 0 else 0.1 * j) for d in range(14) for j in range(4)]

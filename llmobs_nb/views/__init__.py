@@ -5,22 +5,30 @@ from importlib import import_module
 _HOMES = {
     "View": "bundle",
     "checklist": "incident_page",
-    "cost": "weekly_page",
+    "cost": "cost_page",
+    "cost_claims": "cost_claims",
+    "cost_finance": "cost_finance",
+    "cost_month": "cost_page.month",
+    "cost_rhythm": "cost_page.rhythm",
+    "cost_trend": "cost_page.trend",
+    "cost_waterfall": "cost_page.waterfall",
     "drift": "drift_page",
     "gate": "gate_page",
     "incident": "incident_page",
+    "judged": "sampling_page",
     "kpi_table": "weekly_page",
     "latency": "weekly_page",
     "page_claims": "weekly_claims",
     "prompt_diff": "incident_page",
     "quality": "weekly_page",
     "review": "review_widget",
-    "judged": "sampling_page",
     "sampling": "sampling_page",
     "shadow": "sampling_page",
     "signals": "signals_page",
     "slice_explorer": "slice_widget",
     "slices": "incident_page",
+    "spend": "weekly_page",
+    "spenders": "cost_drill",
     "stakeholder": "stakeholder_page",
     "taxonomy": "taxonomy_page",
     "timeline": "incident_page",
@@ -28,11 +36,18 @@ _HOMES = {
     "volume": "weekly_page",
     "waterfall": "waterfall_widget",
     "weekly": "weekly_page",
+    "what_if": "cost_sliders",
 }
 __all__ = [
     "View",
     "checklist",
     "cost",
+    "cost_claims",
+    "cost_finance",
+    "cost_month",
+    "cost_rhythm",
+    "cost_trend",
+    "cost_waterfall",
     "drift",
     "gate",
     "incident",
@@ -48,6 +63,8 @@ __all__ = [
     "signals",
     "slice_explorer",
     "slices",
+    "spend",
+    "spenders",
     "stakeholder",
     "taxonomy",
     "timeline",
@@ -55,12 +72,14 @@ __all__ = [
     "volume",
     "waterfall",
     "weekly",
+    "what_if",
 ]
 
 
 def __getattr__(name: str):
     if name in _HOMES:
-        return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+        home, _, other = _HOMES[name].partition(".")
+        return getattr(import_module(f".{home}", __name__), other or name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has: {', '.join(__all__)}")
 
 

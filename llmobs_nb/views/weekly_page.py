@@ -53,7 +53,7 @@ def latency(result) -> View:
     return chart(charts.latency, result, words.latency(result), _latency_rows(result))
 
 
-def cost(result) -> View:
+def spend(result) -> View:
     """Cost by feature, and of one request."""
     return chart(charts.cost, result, words.cost(result), _cost_rows(result))
 
@@ -72,7 +72,7 @@ def weekly(result, *, slice: str = "all", score: str | None = None) -> View:
     """The whole page. ``slice`` and ``score`` are what its two menus start with; ``view.params`` is where they stand."""
     top = _top(result)
     table_view = kpi_table(result, slice=slice)
-    views = {"Volume and errors": volume(result), "Latency": latency(result), "Cost": cost(result)}
+    views = {"Volume and errors": volume(result), "Latency": latency(result), "Cost": spend(result)}
     last = quality(result, score=score)
     parts = [heading(f"KPIs against last {words.span(result)}"), table_view.html]
     for name, view in (*views.items(), ("Quality", last)):

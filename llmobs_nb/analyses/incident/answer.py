@@ -20,6 +20,7 @@ from .log import change_log
 from .overall import Overall, held_up, moved_outside, overall
 from .result import NOTHING, Cause, IncidentResult, Onset, frame
 from .theories import Room, Theory, of_leads, overlap
+from .traces import Plan
 from .watched import Metric
 
 SUSPECT_ALPHA = 0.01

@@ -68,10 +68,13 @@ class Judged:
     kpis: dict[int, Kpi] = field(default_factory=dict)
     good: int | None = None
     told: tuple[tuple[str, str, int], ...] = ()
+    made: Mapping[int, tuple[Score, ...]] = field(default_factory=dict)
 
     def weight(self) -> str:
-        """The weight of a judgement as SQL over the kept table; 1 on average."""
-        cases = [f"WHEN key = {s.key} THEN 1e0 / (prob * {s.weight!r})" for s in self.scores if s.weighted]
+        """The weight of a judgement as SQL over the kept table; 1 on average. What is made of scores is weighted as they are."""
+        weights = {s.key: s.weight for s in self.scores if s.weighted}
+        weights |= {key: parts[0].weight for key, parts in self.made.items() if all(s.weighted for s in parts)}
+        cases = [f"WHEN key = {key} THEN 1e0 / (prob * {weight!r})" for key, weight in weights.items()]
         return f"(CASE {' '.join(cases)} ELSE 1e0 END)" if cases else "1e0"
 
 
@@ -115,12 +118,15 @@ def keep(
     kpis = {s.key: _kpi(s) for s in scores}
     mixed, parts = _composite(obs, scores, composite)
     better, judge = _good(scores, good)
-    made, extra = [mixed, better], {}
+    made, extra, of = [mixed, better], {}, {}
     if mixed:
-        extra[1000] = score_kpi("composite", "judge", low=0, high=1, binary=False)
+        of[1000] = parts
+        extra[1000] = score_kpi("composite", "judge", low=0, high=1, binary=False, weighted=all(s.weighted for s in parts))
     if better:
-        extra[1001] = rate("good_rate", f"Good answers ({judge})", "up", "", "", f"share of judged traces with {judge} of {_from(good)} or more on a scale of 0 to 1",
-                           0.02, family="quality", exemplars="")  # fmt: skip
+        of[1001] = (judge,)
+        how = f"share of judged traces with {judge.name} of {_from(good)} or more on a scale of 0 to 1"
+        how += ", weighted by 1 / inclusion probability (Hajek)" if judge.weighted else ""
+        extra[1001] = rate("good_rate", f"Good answers ({judge.name})", "up", "", "", how, 0.02, family="quality", exemplars="")
     labels = _labels(obs, [(k, r) for k, r in numbered if not r["valued"]])
     made += [_label(key, number, value) for key, (number, _, value) in labels.items()]
     extra |= {key: label_kpi(row["name"], row["rater"], value) for key, (_, row, value) in labels.items()}
@@ -132,7 +138,7 @@ def keep(
         )
     )
     told = _told(scores, parts)
-    return Judged(scores, kpis | extra, 1001 if better else None, told)
+    return Judged(scores, kpis | extra, 1001 if better else None, told, of)
 
 
 def columns(judged: Judged) -> list[tuple[str, str, bool]]:
@@ -217,21 +223,21 @@ def _composite(obs, scores: Sequence[Score], weights: Mapping[str, float]) -> tu
     return (sql, tuple(s for _, s in picked.values())) if row["n"] else ("", ())
 
 
-def _good(scores: Sequence[Score], good: tuple[str, float] | None) -> tuple[str, str]:
-    """SQL of 1 for good answers, 0 for others, by the score that was named, or the most frequent judge of quality."""
+def _good(scores: Sequence[Score], good: tuple[str, float] | None) -> tuple[str, Score | None]:
+    """SQL of 1 for good answers, 0 for others, and the score that says so: the one named, or the most frequent judge of quality."""
     judges = [s for s in scores if not s.of_session and s.low >= 0 and s.high <= 5]
     if good is not None:
         judges = [s for s in judges if s.name == good[0]]
     order = {"judge": 0, "human": 1, "unknown": 2, "code": 3, "user": 4}
     judges.sort(key=lambda s: (order.get(s.rater, 9), not PICKED.search(s.name), -s.n, s.name))
     if not judges or (good is None and not PICKED.search(judges[0].name)):
-        return "", ""
+        return "", None
     s = judges[0]
     passes = f"CASE WHEN {s.scaled} >= {_from(good)!r} THEN 1e0 ELSE 0e0 END"
     prob = "prob" if s.weighted else "CAST(NULL AS DOUBLE)"
     return (
         f"SELECT 1001, day_no, placed_at, cluster, cell, trace_id, unit, {passes}, {prob} FROM {GIVEN} WHERE key = {s.key} AND value IS NOT NULL",
-        s.name,
+        s,
     )
 
 

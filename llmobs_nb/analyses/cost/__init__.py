@@ -1,0 +1,5 @@
+"""Cost attribution: every cent placed, explained and forecast."""
+
+from .run import cost
+
+__all__ = ["cost"]
