@@ -378,3 +378,10 @@ def test_an_export_that_cannot_be_read_is_told(billed, tmp_path, text, message):
 def test_a_missing_export_is_told(billed, tmp_path):
     with pytest.raises(InputError, match=r"none.csv cannot be read as CSV .*give the cost export of the provider"):
         reconcile(billed, tmp_path / "none.csv")
+
+
+def test_the_cost_of_one_request_is_not_below_nothing(tmp_path):
+    rows = [call(f"t{i}", cost_recorded_usd=c) for i, c in enumerate((0.0001, 0.0001, 0.02))]
+    obs = opened(str(tmp_path / "s"), rows)
+    one = per_unit(obs, make_plan(obs))["request"]
+    assert one.ci_low == 0.0 < one.value < one.ci_high

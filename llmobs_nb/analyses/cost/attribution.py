@@ -15,7 +15,7 @@ from ...schema import SPANS
 from ...stats.compare import quotient
 from ...stats.estimate import Estimate
 from ...stats.intervals import proportion_from, ratio_from
-from ...stats.moments import NOTHING
+from ...stats.moments import NOTHING, Moments
 from ...text import terminal
 from ..reductions import rows
 from ..weekly import judged as jd
@@ -138,8 +138,14 @@ def per_unit(obs, plan: Plan, *, good: tuple[str, float] | None = None) -> dict[
         WHERE user_id IS NOT NULL GROUP BY user_id)
     SELECT unit, {squares(1)} FROM clusters GROUP BY unit"""
     found = {r["unit"]: moments_of(r, 0) for r in rows(obs, sql)}
-    out = {unit: ratio_from(found.get(unit, NOTHING)) for unit in UNITS}
+    out = {unit: _of_one(found.get(unit, NOTHING)) for unit in UNITS}
     return out | {"good_answer": quotient(out["request"], good_rate(obs, plan, good))}
+
+
+def _of_one(m: Moments) -> Estimate:
+    """Cost of one, linearised over clusters; its interval ends at 0 where the cost is not a refund."""
+    e = ratio_from(m)
+    return replace(e, ci_low=max(e.ci_low, 0.0)) if e.ok and e.value >= 0 else e
 
 
 def good_rate(obs, plan: Plan, good: tuple[str, float] | None) -> Estimate:
@@ -182,7 +188,7 @@ def _partition(found: Sequence[Mapping], names: Sequence[str]) -> pd.DataFrame:
     total = math.fsum(r["cost_usd"] or 0.0 for r in found)
     ordered = sorted(found, key=lambda r: (-(r["cost_usd"] or 0.0), *(str(r[f"k{i}"]) for i in range(len(names)))))
     told = [
-        (*(r[f"k{i}"] for i in range(len(names))), r["cost_usd"], _share(r["cost_usd"], total), r["requests"], ratio_from(moments_of(r, 0)))
+        (*(r[f"k{i}"] for i in range(len(names))), r["cost_usd"], _share(r["cost_usd"], total), r["requests"], _of_one(moments_of(r, 0)))
         for r in ordered if r["requests"]
     ]  # fmt: skip
     return pd.DataFrame(told, columns=[*names, "cost_usd", "share", "requests", "cost_per_request"])
