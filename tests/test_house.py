@@ -151,3 +151,11 @@ def test_the_door_s_functions_are_not_hidden_by_a_module_of_their_name():
 
     modules = {p.stem if p.is_file() else p.name for p in PACKAGE.iterdir() if p.suffix == ".py" or (p / "__init__.py").is_file()}
     assert not {n for n in lm.__all__ if n in modules and callable(getattr(lm, n))}
+
+
+def test_no_name_of_the_views_is_also_a_module_of_theirs():
+    """Importing the module would put it in the place of the name."""
+    from llmobs_nb import views
+
+    modules = {path.stem for path in Path(views.__file__).parent.glob("*.py")}
+    assert not modules & set(views.__all__)

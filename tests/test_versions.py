@@ -134,7 +134,7 @@ def test_an_empty_store_and_an_unknown_axis(root):
 
 
 def test_the_table_puts_what_to_undo_first(tmp_path):
-    from llmobs_nb.views.versions_table import versions_table
+    from llmobs_nb.views.versions_page import versions_table
 
     rows = board(tmp_path, canary=0.5, loss=0.12, new=HOSTILE)
     view = versions_table(rows)
@@ -145,6 +145,6 @@ def test_the_table_puts_what_to_undo_first(tmp_path):
 
 
 def test_a_table_without_rows_says_why():
-    from llmobs_nb.views.versions_table import versions_table
+    from llmobs_nb.views.versions_page import versions_table
 
     assert "No prompt or model version has a predecessor" in versions_table([]).text

@@ -21,10 +21,10 @@ from llmobs_nb.views import cost_charts as charts
 from llmobs_nb.views import cost_numbers as numbers
 from llmobs_nb.views import cost_words as words
 from llmobs_nb.views.bundle import WIDGET_MIME
-from llmobs_nb.views.cost_claims import cost_claims
 from llmobs_nb.views.cost_drill import ALL, spenders
-from llmobs_nb.views.cost_finance import cost_finance
+from llmobs_nb.views.cost_finance_page import cost_finance
 from llmobs_nb.views.cost_page import cost, waterfall
+from llmobs_nb.views.cost_page_claims import cost_claims
 from llmobs_nb.views.cost_sliders import SLIDERS, what_if
 from llmobs_nb.views.theme import DARK
 

@@ -13,7 +13,7 @@ from ..text import terminal
 from .bundle import View
 from .claimed import claimed
 from .common_words import with_interval
-from .cost_claims import window_days
+from .cost_page_claims import window_days
 from .parts import findings, number_heads, page_head, provenance
 from .theme import is_number, label
 from .widget_parts import html_widget

@@ -16,7 +16,7 @@ from .claimed import claimed
 from .common_words import moment, tz_of, with_interval
 from .parts import BLUE, ORANGE, number_heads, verdict_badge
 from .theme import is_number, label
-from .versions_table import versions_table
+from .versions_page import versions_table
 from .weekly_traces import names
 
 MAX_ROWS = 40

@@ -80,7 +80,8 @@ def _headline(plan: Plan, total: float, moved, coming) -> str:
     text = f"{units.money(total)} were spent, {plan.window.label}"
     if moved and moved.before_usd:
         share = moved.after_usd / moved.before_usd - 1
-        text += f"; {'up' if share >= 0 else 'down'} {units.rate(abs(share))} on {moved.before.label}"
+        text += "; " if plan.now == plan.window else f"; in the {plan.now.label} "
+        text += f"{'up' if share >= 0 else 'down'} {units.rate(abs(share))} on {moved.before.label}"
         name, part = max(moved.parts.items(), key=lambda p: p[1] * share)  # of those that go the way the total went
         text += f", most of it by {name.replace('_', ' ')} ({units.money(part)})" if moved.after_usd != moved.before_usd else ""
     if coming and coming.value is not None:
