@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from . import reports, routes, views
     from .analyses.alerts import backtest, check
     from .analyses.calibration import calibrate
+    from .analyses.calibration.maps import apply_map, load_map, save_map
     from .analyses.cost import cost
     from .analyses.cost.experiments import experiment_cost
     from .analyses.cost.focus import focus
@@ -52,6 +53,9 @@ _DOORS = {
     "focus": ("analyses.cost.focus", "focus"),
     "reconcile": ("analyses.cost.reconcile", "reconcile"),
     "calibrate": ("analyses.calibration", "calibrate"),
+    "save_map": ("analyses.calibration.maps", "save_map"),
+    "load_map": ("analyses.calibration.maps", "load_map"),
+    "apply_map": ("analyses.calibration.maps", "apply_map"),
     "check": ("analyses.alerts", "check"),
     "backtest": ("analyses.alerts", "backtest"),
     "drift": ("analyses.drift", "drift"),
@@ -81,6 +85,7 @@ __all__ = [
     "Observations",
     "OpenAIJudge",
     "__version__",
+    "apply_map",
     "backtest",
     "calibrate",
     "check",
@@ -97,6 +102,7 @@ __all__ = [
     "incident",
     "judge",
     "load",
+    "load_map",
     "metric",
     "open",
     "prefer",
@@ -111,6 +117,7 @@ __all__ = [
     "review_queue",
     "routes",
     "sampling_plan",
+    "save_map",
     "schema",
     "shadow",
     "signals",

@@ -217,7 +217,7 @@ def _calibrate_arguments(parser) -> None:
 
 def _calibrate(args, obs) -> int:
     from .analyses.calibration import calibrate
-    from .views.calibration_words import summary
+    from .views.calibration_summary import summary
 
     asked = {name: getattr(args, name) for name in ("judge", "human", "pass_at", "human_pass_at", "design", "cluster", "tz")}
     result = calibrate(obs, **asked, by=tuple(args.by or ()))

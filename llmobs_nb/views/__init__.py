@@ -4,6 +4,8 @@ from importlib import import_module
 
 _HOMES = {
     "View": "bundle",
+    "calibration": "calibration_page",
+    "calibration_claims": "calibration_page_claims",
     "checklist": "incident_page",
     "cost": "cost_page",
     "cost_claims": "cost_page_claims",
@@ -31,6 +33,7 @@ _HOMES = {
     "spenders": "cost_drill",
     "stakeholder": "stakeholder_page",
     "taxonomy": "taxonomy_page",
+    "threshold": "calibration_threshold",
     "timeline": "incident_page",
     "versions_table": "versions_page",
     "volume": "weekly_page",
@@ -40,6 +43,8 @@ _HOMES = {
 }
 __all__ = [
     "View",
+    "calibration",
+    "calibration_claims",
     "checklist",
     "cost",
     "cost_claims",
@@ -67,6 +72,7 @@ __all__ = [
     "spenders",
     "stakeholder",
     "taxonomy",
+    "threshold",
     "timeline",
     "versions_table",
     "volume",

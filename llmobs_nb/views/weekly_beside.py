@@ -11,6 +11,7 @@ from ..analyses.result import Estimate, claim
 from ..html import Head, Html, heading, join, paragraph, stack, table, tag
 from ..stats.estimate import finite
 from ..text import terminal
+from . import weekly_pass_rate as pass_rate
 from . import weekly_signals as signals
 from .claimed import claimed
 from .common_words import moment, tz_of, with_interval
@@ -41,12 +42,13 @@ def rows_of(result, name: str) -> list[dict]:
 
 def sections(result) -> Html:
     """All of them, each with its heading; nothing where there is nothing."""
-    return stack(_alerts(result), _versions(result), signals.section(result), _drift(result), _promoted(result))
+    return stack(_alerts(result), _versions(result), pass_rate.section(result), signals.section(result), _drift(result), _promoted(result))
 
 
 def claims(result) -> Iterable[dict]:
     """A claim for every number of the sections."""
     yield from versions.claims(rows_of(result, "versions"))
+    yield from pass_rate.claims(result)
     yield from signals.claims(result)
     yield from _drift_claims(result)
     yield from _alert_claims(result)

@@ -47,7 +47,14 @@ def cost(
     gives a result that says so. UsageError for windows, keys, budgets or months that are none.
     """
     began = time.perf_counter()
-    asked = {"since": _text(since), "until": _text(until), "against": against, "by": list(by), "tz": tz, "where": dict(where or {})}
+    asked = {
+        "since": _text(since),
+        "until": _text(until),
+        "against": against,
+        "by": list(by),
+        "tz": tz,
+        "where": dict(where or {}),
+    }
     asked |= {"month": month, "scenario": dict(scenario or {})}
     obs = obs.where(**where) if where else obs
     plan = make_plan(obs, since=since, until=until, against=against, tz=tz)

@@ -41,7 +41,9 @@ def make_plan(obs, *, since=None, until=None, against: str | None = None, tz: st
     low = w.parse_since(since, now=last + _TICK, tz=tz) if since else begin
     high = w.parse_since(until, now=last + _TICK, tz=tz) if until else end
     if low >= high:
-        raise UsageError(f"since={since!r}, until={until!r}: nothing lies between them; the data go from {begin:%Y-%m-%d} to {last:%Y-%m-%d}")
+        raise UsageError(
+            f"since={since!r}, until={until!r}: nothing lies between them; the data go from {begin:%Y-%m-%d} to {last:%Y-%m-%d}"
+        )
     if high <= begin or low >= end:
         raise UsageError(f"since={since!r}, until={until!r}: no data there; the data go from {begin:%Y-%m-%d} to {last:%Y-%m-%d}")
     window = Window(low, high, w.ending(low, high, tz))
@@ -84,7 +86,9 @@ def _same_before(now: Window, begin: datetime) -> Window | None:
 def _pinned(text: str, tz: str) -> Window:
     parts = [p.strip() for p in str(text).split("/")]
     if len(parts) != 2:
-        raise UsageError(f"against={text!r} is no window; give two times with a slash between them, such as 2026-10-01/2026-10-14")
+        raise UsageError(
+            f"against={text!r} is no window; give two times with a slash between them, such as 2026-10-01/2026-10-14"
+        )
     low, high = (w.parse_since(p, tz=tz) for p in parts)
     if len(parts[1]) == 10:  # a date as the end is whole
         high = w.aware(date.fromisoformat(parts[1]) + timedelta(days=1), tz)
