@@ -24,6 +24,10 @@ def used(name, reason=""):
     return SimpleNamespace(used=name, reason=reason)
 
 
+def with_maps(found):
+    return SimpleNamespace(maps=found, judge_name="quality", human_name="label")
+
+
 RANDOM = used("random")
 
 
@@ -326,7 +330,7 @@ def test_maps_are_better_than_the_score_they_map_and_survive_a_file(tmp_path):
     assert len(found["curve"]) == 10
     for kind, map_ in found["maps"].items():
         assert map_["brier"] < map_["brier_raw"] - 0.02
-        result = SimpleNamespace(maps=found["maps"])
+        result = with_maps(found["maps"])
         maps.save_map(result, tmp_path / kind, kind=kind)
         again = maps.load_map(tmp_path / kind)
         assert maps.apply_map(again, [0.8]) == pytest.approx(maps.apply_map(map_, [0.8]))
@@ -349,12 +353,12 @@ def test_files_that_are_no_maps_are_told(tmp_path):
     with pytest.raises(InputError, match=r"cannot be read: No such file"):
         maps.load_map(tmp_path / "nowhere")
     with pytest.raises(UsageError, match=r"this calibration has no maps of scores"):
-        maps.save_map(SimpleNamespace(maps={}), tmp_path / "y")
+        maps.save_map(with_maps({}), tmp_path / "y")
     good = {"isotonic": {"kind": "isotonic", "scores": [0, 1], "probabilities": [0, 1], "brier": 0.1}}
     with pytest.raises(UsageError, match=r"kind='platt' is not known; choose one of: isotonic"):
-        maps.save_map(SimpleNamespace(maps=good), tmp_path / "y", kind="platt")
+        maps.save_map(with_maps(good), tmp_path / "y", kind="platt")
     with pytest.raises(InputError, match=r"cannot be written: .*choose another"):
-        maps.save_map(SimpleNamespace(maps=good), tmp_path / "no" / "y")
+        maps.save_map(with_maps(good), tmp_path / "no" / "y")
     with pytest.raises(UsageError, match=r"map kind=None is not known"):
         maps.apply_map({}, [0.5])
 

@@ -35,7 +35,9 @@ def connect(*, memory: str = "2GB", threads: int | None = None, spill: str | Non
             **({"threads": threads} if threads else {}),
         }
     )
-    con.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false; SET streaming_buffer_size = '1MB'; SET parquet_metadata_cache = true")
+    con.execute(
+        "SET TimeZone = 'UTC'; SET enable_progress_bar = false; SET streaming_buffer_size = '1MB'; SET parquet_metadata_cache = true"
+    )
     con.execute(MACROS)
     return con
 

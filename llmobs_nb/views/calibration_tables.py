@@ -297,13 +297,11 @@ def dropped(result) -> Html:
 # --- shared
 
 
-def p_value(value: object) -> str:
-    """A p or q as it is written: two decimals; a smaller one is only said to be so."""
-    return units.MISSING if not is_number(value) else f"below {LEAST_P}" if value < LEAST_P else units.number(value)
-
-
 def _p(value: object, id: str) -> Html:
-    return claimed("span", p_value(value), ids=[id, "page.least_p"]) if is_number(value) else Html("")
+    """A p or q: two decimals; a smaller one is only said to be so, a missing one is nothing."""
+    if not is_number(value):
+        return Html("")
+    return claimed("span", f"below {LEAST_P}" if value < LEAST_P else units.number(value), ids=[id, "page.least_p"])
 
 
 def _estimate(e, unit: str, id: str) -> Sequence[Html]:

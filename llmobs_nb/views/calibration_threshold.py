@@ -12,9 +12,8 @@ from ..html import Head, Html, paragraph, stack, table
 from . import calibration_numbers as numbers
 from . import calibration_words as words
 from .bundle import View
-from .calibration_tables import BLUE
 from .claimed import claimed
-from .parts import number_heads, verdict_badge
+from .parts import BLUE, number_heads, verdict_badge
 from .theme import is_number, label
 from .widget_parts import html_widget
 

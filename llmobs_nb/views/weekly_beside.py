@@ -42,7 +42,9 @@ def rows_of(result, name: str) -> list[dict]:
 
 def sections(result) -> Html:
     """All of them, each with its heading; nothing where there is nothing."""
-    return stack(_alerts(result), _versions(result), pass_rate.section(result), signals.section(result), _drift(result), _promoted(result))
+    return stack(
+        _alerts(result), _versions(result), pass_rate.section(result), signals.section(result), _drift(result), _promoted(result)
+    )
 
 
 def claims(result) -> Iterable[dict]:

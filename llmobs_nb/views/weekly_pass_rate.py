@@ -55,4 +55,6 @@ def _change(found: Mapping) -> Html:
     if e["value"] is None:
         return two_lines(units.MISSING, "")
     between = units.interval(e["ci_low"], e["ci_high"], "rate", kind="absolute")
-    return claimed("div", two_lines(units.points(e["value"], low=e["ci_low"], high=e["ci_high"]), between), ids=["pass_rate.change"])
+    return claimed(
+        "div", two_lines(units.points(e["value"], low=e["ci_low"], high=e["ci_high"]), between), ids=["pass_rate.change"]
+    )

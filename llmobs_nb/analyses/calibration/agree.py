@@ -10,6 +10,7 @@ import pandas as pd
 
 from ...stats import agreement as ag
 from ...stats import association as ass
+from ...stats.intervals import proportion
 from ...stats.raters import alpha
 from ..result import Estimate
 from .result import AGREEMENT, Paired
@@ -103,6 +104,17 @@ def graded(values: np.ndarray, paired: Paired) -> np.ndarray:
     """Means of several raters or repeats as the nearest grade, where grades are whole numbers."""
     whole = all(np.mean(v % 1 == 0) > 0.5 for v in (paired.pairs["judge"].to_numpy(float), paired.pairs["human"].to_numpy(float)))
     return np.floor(values + 0.5) if whole else values
+
+
+def prevalence(paired: Paired) -> dict[str, Estimate]:
+    """The share of the pairs that each side passes, as drawn: ``judge`` and ``human``; {} where nothing was cut."""
+    out = {}
+    for side in ("judge", "human"):
+        passes = paired.pairs[f"{side}_pass"]
+        if passes.notna().any():
+            there = passes.notna().to_numpy()
+            out[side] = proportion(passes[there].to_numpy(float), clusters=paired.clusters[there])
+    return out
 
 
 def confusion(paired: Paired) -> dict[str, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,17 @@ def apply_map(map: Mapping[str, Any], scores) -> np.ndarray:
     return np.interp(scores, map["scores"], map["probabilities"])
 
 
+def map_sql(map: Mapping[str, Any], value: str = "value") -> str:
+    """:func:`apply_map` as SQL over a column of scores."""
+    if map["kind"] == "platt":
+        return f"(1e0 / (1e0 + exp(-({map['intercept']!r} + {map['slope']!r} * {value}))))"
+    knots = list(zip(map["scores"], map["probabilities"], strict=True))
+    steps = [f"WHEN {value} <= {knots[0][0]!r} THEN {knots[0][1]!r}"]
+    for (a, p), (b, q) in pairwise(knots):
+        steps.append(f"WHEN {value} <= {b!r} THEN {p!r} + ({value} - {a!r}) * {(q - p) / (b - a)!r}")
+    return f"CASE {' '.join(steps)} WHEN {value} IS NOT NULL THEN {knots[-1][1]!r} END"
+
+
 def save_map(result, path: str | os.PathLike, *, kind: str | None = None) -> dict:
     """Write a map of a calibration to a file as JSON, and give it back; by default the one with the smaller cross-fitted error.
 
@@ -34,7 +46,8 @@ def save_map(result, path: str | os.PathLike, *, kind: str | None = None) -> dic
             "this calibration has no maps of scores; it takes scores with more than two values and 10 labelled clusters"
         )
     kind = kind or min(result.maps, key=lambda name: result.maps[name]["brier"])
-    chosen = {"format": FORMAT, **result.maps[choose("kind", kind, result.maps)]}
+    names = {"score": result.judge_name, "human": result.human_name}
+    chosen = {"format": FORMAT, **names, **result.maps[choose("kind", kind, result.maps)]}
     beside = f"{os.fspath(path)}.part"
     try:
         with open(beside, "w", encoding="utf-8") as out:

@@ -134,8 +134,8 @@ def _usable(found: pd.DataFrame, kind: str, what: str, lost: Counter) -> pd.Data
 def _matched(labels: pd.DataFrame, judged: pd.DataFrame, lost: Counter) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Both with ``key``, and the labels at home in the source that was judged."""
     labels, judged = labels.assign(key=_keys(labels)), judged.assign(key=_keys(judged))
-    there = set(judged["key"])
-    judged = judged.assign(key=_lifted(judged, ~judged["key"].isin(set(labels["key"]))))
+    there = judged["key"]
+    judged = judged.assign(key=_lifted(judged, ~judged["key"].isin(labels["key"])))
     apart = ~labels["key"].isin(there)
     labels = labels.assign(key=_lifted(labels, apart))
     several = (
@@ -171,7 +171,7 @@ def _lifted(found: pd.DataFrame, apart: pd.Series) -> pd.Series:
     """Keys, where those of spans that stand ``apart`` become their trace's if it has one such span and nothing said of the whole."""
     spans = found["span_id"].notna() & found["trace_id"].notna()
     many = found[spans].groupby("trace_id")["span_id"].nunique()
-    whole = set(found.loc[~spans & found["trace_id"].notna(), "trace_id"])
+    whole = found.loc[~spans & found["trace_id"].notna(), "trace_id"]
     lift = apart & spans & (found["trace_id"].map(many) == 1) & ~found["trace_id"].isin(whole)
     return found["key"].where(~lift, "trace " + found["trace_id"].fillna(""))
 
@@ -180,8 +180,7 @@ def _newest_of_each(labels: pd.DataFrame, lost: Counter) -> pd.DataFrame:
     """One label per target and rater: the newest. Labels that name no rater count as one rater's."""
     ordered = labels.assign(rater_id=labels["rater_id"].fillna("")).sort_values(["given", "score_id"], kind="stable")
     kept = ordered.drop_duplicates([*_KEY, "rater_id"], keep="last")
-    older = ordered.loc[~ordered.index.isin(kept.index)] if ordered.index.is_unique else ordered.iloc[: len(ordered) - len(kept)]
-    _count(lost, "older label of a rater who labelled the target again", len(older))
+    _count(lost, "older label of a rater who labelled the target again", len(ordered) - len(kept))
     return kept
 
 
@@ -192,11 +191,7 @@ def _people(labels: pd.DataFrame, kind: str, lost: Counter) -> tuple[pd.DataFram
     humans = pd.DataFrame({"target": _index(several), "rater_id": several["rater_id"], "value": several["value"]}).reset_index(
         drop=True
     )
-    one = (
-        labels.groupby(_KEY, sort=True)
-        .agg(human=("value", _one_of(kind)), stratum=("stratum", "first"), inclusion_prob=("inclusion_prob", "first"))
-        .reset_index()
-    )
+    one = labels.groupby(_KEY, sort=True)[["stratum", "inclusion_prob"]].first().assign(human=_one_of(labels, kind)).reset_index()
     split = one["human"].isna()
     _count(lost, "target of which as many raters say one thing as another", split.sum())
     return humans, one[~split]
@@ -211,29 +206,29 @@ def _machine(judged: pd.DataFrame, kind: str) -> tuple[pd.DataFrame, pd.DataFram
         {"target": _index(several), "judge_version": several["version"], "value": several["value"]}
     ).reset_index(drop=True)
     last = ordered[ordered["version"] == ordered["newest"]]
-    picked = {c: (c, "last") for c in ("trace_id", "span_id", "session_id", "judge_model", "created_at")}
-    one = (
-        last.groupby(_KEY, sort=True)
-        .agg(judge=("value", _one_of(kind, tie="last")), judge_version=("version", "last"), **picked)
-        .reset_index()
-    )
-    return repeats, one
+    about = ["trace_id", "span_id", "session_id", "judge_model", "created_at", "version"]
+    one = last.groupby(_KEY, sort=True)[about].last().assign(judge=_one_of(last, kind, tie="last"))
+    return repeats, one.rename(columns={"version": "judge_version"}).reset_index()
 
 
-def _one_of(kind: str, tie: str = "none"):
-    """Several values as one: the mean of numbers, the majority of two values and of words; of a tie nothing or the last."""
+def _one_of(found: pd.DataFrame, kind: str, *, tie: str = "none") -> pd.Series:
+    """The values of each target as one: the mean of numbers, the majority of two values or of words; of a tie none, or the last."""
+    groups = found.groupby(_KEY, sort=True)["value"]
     if kind not in ("binary", "categorical"):
-        return "mean"
+        return groups.mean()
+    last, several = groups.last(), groups.nunique() > 1
 
-    def majority(values):
-        if len(values) == 1:
-            return values.iloc[0]
+    def majority(values: pd.Series):
         count = values.value_counts()
-        if len(count) > 1 and count.iloc[0] == count.iloc[1]:
+        if count.iloc[0] == count.iloc[1]:
             return values.iloc[-1] if tie == "last" else None
         return count.index[0]
 
-    return majority
+    if not several.any():
+        return last
+    split = found[several.reindex(pd.MultiIndex.from_frame(found[_KEY])).to_numpy()]
+    told = {key: majority(values) for key, values in split.groupby(_KEY)["value"]}
+    return last.where(~several, pd.Series([told.get(key) for key in last.index], index=last.index, dtype=last.dtype))
 
 
 def _placed(obs, pairs: pd.DataFrame, human: Named, cluster: str) -> pd.DataFrame:

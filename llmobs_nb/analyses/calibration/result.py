@@ -46,7 +46,9 @@ class Paired:
     human_pass_at: float | None = None
     humans: pd.DataFrame = field(default_factory=lambda: empty("target", "rater_id", "value"))
     repeats: pd.DataFrame = field(default_factory=lambda: empty("target", "judge_version", "value"))
-    production: pd.DataFrame = field(default_factory=lambda: empty("week", "judge_pass", "n", "clusters", "weight", "square", "cross"))
+    production: pd.DataFrame = field(
+        default_factory=lambda: empty("week", "judge_pass", "n", "clusters", "weight", "square", "cross")
+    )
     versions: pd.DataFrame = field(default_factory=lambda: empty("judge_version", "n", "labelled"))
     judged: int = 0
     labelled: int = 0

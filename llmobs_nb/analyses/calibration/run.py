@@ -8,7 +8,7 @@ from typing import Any
 
 from ...errors import choose
 from ..result import Finding, provenance
-from .agree import agreement, auc_of, ceiling, confusion, floor, rates
+from .agree import agreement, auc_of, ceiling, confusion, floor, prevalence, rates
 from .bias import bias
 from .curve import curve, threshold
 from .design import find_design
@@ -65,7 +65,9 @@ def calibrate(
     paired = pair(obs, judge=judge, human=human, pass_at=pass_at, human_pass_at=human_pass_at, cluster=cluster)
     if paired is None:
         text = "No target has both a judge's score and a human label: there is nothing to compare."
-        return CalibrationResult(name="calibrate", headline=text, reason=text, parameters=asked, findings=(Finding("warning", text),))
+        return CalibrationResult(
+            name="calibrate", headline=text, reason=text, parameters=asked, findings=(Finding("warning", text),)
+        )
     asked |= {"pass_at": paired.pass_at, "human_pass_at": paired.human_pass_at}
     found = find_design(paired, design)
     agreed, told = agreement(paired, found), confusion(paired)
@@ -78,7 +80,7 @@ def calibrate(
     said = verdict(paired, found, agreed, rate, top, bottom, seen, leaning, drifted)
     result = CalibrationResult(
         name="calibrate", headline=said.headline, parameters=asked, verdict=said.verdict, reason=said.reason, kind=paired.kind,
-        judge_name=paired.judge_name, human_name=paired.human_name, design=found.json(), agreement=agreed, confusion=told,
+        judge_name=paired.judge_name, human_name=paired.human_name, design=found.json(), agreement=agreed, prevalence=prevalence(paired), confusion=told,
         n={"paired": len(paired.pairs), "judged": paired.judged, "human": paired.labelled, "clusters": int(paired.pairs["cluster"].nunique())},
         **rates(paired, found), auc=auc_of(paired, found), pass_rate=rate, ceiling=top, floor=bottom, bias=leaning, slices=seen,
         **curve(paired, found), threshold=threshold(paired, found, cost_false_pass, cost_false_fail), drift=drifted,

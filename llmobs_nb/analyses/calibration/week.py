@@ -25,7 +25,9 @@ def beside(obs, plan) -> dict:
     weeks = {"this": plan.week, "last": plan.against}
     if plan.period != "week":
         return {}
-    paired = pair(obs.between(until=plan.week.end), judge=None, human=None, pass_at=None, human_pass_at=None, cluster="session_id")
+    paired = pair(
+        obs.between(until=plan.week.end), judge=None, human=None, pass_at=None, human_pass_at=None, cluster="session_id"
+    )
     if paired is None or len(paired.pairs) < LEAST_LABELS:
         return {}
     design = find_design(paired, "auto")

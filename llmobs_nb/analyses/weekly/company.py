@@ -23,5 +23,11 @@ def _promoted(obs, plan: Plan) -> int:
     return promoted(obs, plan.week.start, plan.week.end)
 
 
-USUAL = {"versions": versions.beside, "alerts": _alerts, "promoted": _promoted, "signals": signals.beside, "pass_rate": pass_rate.beside}
+USUAL = {
+    "versions": versions.beside,
+    "alerts": _alerts,
+    "promoted": _promoted,
+    "signals": signals.beside,
+    "pass_rate": pass_rate.beside,
+}
 ALL = USUAL | {"drift": _drift}

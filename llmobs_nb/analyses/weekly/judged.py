@@ -12,6 +12,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 
 from ...columns import literal
+from ...errors import UsageError
+from ...text import terminal
 from ..reductions import rows
 from .kpis import Kpi, label_kpi, rate, score_kpi
 from .levels import Review, review_ratio
@@ -107,9 +109,19 @@ def survey(obs) -> Survey:
 
 
 def keep(
-    stack: ExitStack, obs, plan: Plan, seen: Survey, *, composite: Mapping[str, float], good: tuple[str, float] | None
+    stack: ExitStack,
+    obs,
+    plan: Plan,
+    seen: Survey,
+    *,
+    composite: Mapping[str, float],
+    good: tuple[str, float] | None,
+    mapped: tuple[str, str] | None = None,
 ) -> Judged:
-    """Keep the judgements of the days under review while ``stack`` lasts."""
+    """Keep the judgements of the days under review while ``stack`` lasts.
+
+    ``mapped`` is a judge's score and the SQL that makes of it the probability that humans pass.
+    """
     if not (seen.numbers or seen.labels):
         return Judged()
     numbered = list(enumerate((*seen.numbers, *seen.labels)))
@@ -127,6 +139,12 @@ def keep(
         how = f"share of judged traces with {judge.name} of {_from(good)} or more on a scale of 0 to 1"
         how += ", weighted by 1 / inclusion probability (Hajek)" if judge.weighted else ""
         extra[1001] = rate("good_rate", f"Good answers ({judge.name})", "up", "", "", how, 0.02, family="quality", exemplars="")
+    passed = _mapped(scores, mapped)
+    if passed is not None:
+        s, sql = passed
+        made.append(sql)
+        of[1002] = (s,)
+        extra[1002] = score_kpi(f"{s.name} calibrated", s.rater, low=0, high=1, binary=False, weighted=s.weighted)
     labels = _labels(obs, [(k, r) for k, r in numbered if not r["valued"]])
     made += [_label(key, number, value) for key, (number, _, value) in labels.items()]
     extra |= {key: label_kpi(row["name"], row["rater"], value) for key, (_, row, value) in labels.items()}
@@ -238,6 +256,20 @@ def _good(scores: Sequence[Score], good: tuple[str, float] | None) -> tuple[str,
     return (
         f"SELECT 1001, day_no, placed_at, cluster, cell, trace_id, unit, {passes}, {prob} FROM {GIVEN} WHERE key = {s.key} AND value IS NOT NULL",
         s,
+    )
+
+
+def _mapped(scores: Sequence[Score], mapped: tuple[str, str] | None) -> tuple[Score, str] | None:
+    """The score that a map was made of, and SQL of what the map makes of it."""
+    if mapped is None:
+        return None
+    s = next((s for s in scores if s.name == mapped[0] and s.rater != "human" and not s.of_session), None)
+    if s is None:
+        names = ", ".join(sorted({s.name for s in scores})) or "none"
+        raise UsageError(f"judge_map: the score {terminal(mapped[0], 60)!r} is not in the weeks under review; there are: {names}")
+    return s, (
+        f"SELECT 1002, day_no, placed_at, cluster, cell, trace_id, unit, {mapped[1]}, prob FROM {GIVEN} "
+        f"WHERE key = {s.key} AND value IS NOT NULL"
     )
 
 

@@ -41,6 +41,7 @@ class Options:
     satisfaction: Mapping[str, float] = ()
     good: tuple[str, float] | None = None
     beside: Mapping[str, Callable] = ()
+    mapped: tuple[str, str] | None = None
 
 
 def weekly(
@@ -59,6 +60,7 @@ def weekly(
     satisfaction: Mapping[str, float] | None = None,
     good: tuple[str, float] | None = None,
     beside: Mapping[str, Callable] | str | None = None,
+    judge_map: Mapping | str | None = None,
 ) -> WeeklyResult:
     """Compare a week with an earlier one, KPI by KPI, with intervals, verdicts and the traces to read.
 
@@ -71,7 +73,8 @@ def weekly(
     ``slo`` holds objectives by KPI (``{"latency_p95": 4000}``, of a slice ``{"latency_p95@feature=chat": 2500}``), ``metrics``
     those of ``lm.metric``; ``composite`` and ``satisfaction`` are weights, ``good`` the score and the value (0 to 1) that make
     an answer good. ``beside`` fills ``versions``, ``alerts``, ``promoted`` and ``signals`` ("usual"; signals read the texts of a sample), ``drift`` too ("all"), or
-    what functions (obs, plan) give by name; by default nothing.
+    what functions (obs, plan) give by name; by default nothing. ``judge_map`` (of ``lm.save_map``, or its file) adds what the
+    judge's score means in answers that humans pass.
 
     Weekdays without data in one of the two windows are left out of both. A KPI that the data say nothing of is left out and named
     in a finding, one that cannot be estimated is refused with a reason. An empty store gives a result that says so.
@@ -83,7 +86,7 @@ def weekly(
     asked = {"week": _text(week), "against": _text(against), "tz": tz, "where": dict(where or {})}
     asked |= {"baseline": baseline, "period": period, "by": list(by), "slo": dict(slo or {})}
     options = Options(tuple(by), slo or {}, tuple(metrics), jd.COMPOSITE if composite is None else composite,
-                      fb.SATISFACTION if satisfaction is None else satisfaction, good, _hooks(beside))  # fmt: skip
+                      fb.SATISFACTION if satisfaction is None else satisfaction, good, _hooks(beside), _mapped(judge_map))  # fmt: skip
     obs = obs.where(**where) if where else obs
     first, last = data_range(obs)
     window, findings = _choose(obs, week, period, tz, first, last)
@@ -108,7 +111,7 @@ def _compute(
         told, seen = logged(obs, plan), jd.survey(obs)
         extra = fb.feedback(obs, seen, told, options.satisfaction)
         kept = traces.keep(stack, obs, plan, told, by=options.by, own=options.metrics, events=extra.sql, more=extra.kpis)
-        scores = jd.keep(stack, obs, plan, seen, composite=options.composite, good=options.good)
+        scores = jd.keep(stack, obs, plan, seen, composite=options.composite, good=options.good, mapped=options.mapped)
         daily = volumes.daily(obs)
         busy = {d: Activity(r["first"], r["last"]) for d, r in (daily or (jd.busy_days(obs) if scores.kpis else {})).items()}
         plan = keep_covered(plan, busy, first, last)
@@ -137,6 +140,16 @@ def _compute(
         kpis=say.kpi_frame(shown), reading_list=first, exemplars=examples, absent=absent,
         urls=urls, beside=others, **{name: frame(name, rows) for name, rows in tables.items()},
     )  # fmt: skip
+
+
+def _mapped(judge_map: Mapping | str | None) -> tuple[str, str] | None:
+    """The score of a map and the map as SQL."""
+    if not judge_map:
+        return None
+    from ..calibration.maps import load_map, map_sql
+
+    found = judge_map if isinstance(judge_map, Mapping) else load_map(judge_map)
+    return str(found.get("score", "")), map_sql(found)
 
 
 def _hooks(beside: Mapping[str, Callable] | str | None) -> Mapping[str, Callable]:
