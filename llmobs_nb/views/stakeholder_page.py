@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from ..html import Html, heading, paragraph, stack, tag
 from ..text import terminal
 from ..windows import blocks
@@ -11,17 +9,19 @@ from . import stakeholder_charts as charts
 from .bundle import View, chart
 from .claimed import claimed
 from .common_words import local, tz_of
-from .stakeholder_sentences import Sentence, Story, story
+from .plain_page import lead, listed, written
+from .stakeholder_sentences import story
 
 
 def stakeholder(result) -> View:
     """What improved, what to watch, what comes next and what cannot be told yet, of a WeeklyResult, in at most a dozen sentences."""
     told = story(result)
     picture = chart(charts.moves, result, charts.message(result), Html(""))
-    lead = claimed("p", told.lead.text, ids=told.lead.ids, style="margin:.3em 0;font-size:1.1em;")
-    parts = [part for name, said in told.sections.items() for part in (heading(name), _said(said))]
-    page = stack(paragraph(tag("b", _title(result))), lead, claimed("div", picture.html, ids=["page.all.*"]), *parts, _how())
-    return View(page, _text(result, told), figures=picture.figures)
+    parts = [part for name, said in told.sections.items() for part in (heading(name), listed(said))]
+    page = stack(
+        paragraph(tag("b", _title(result))), lead(told.lead), claimed("div", picture.html, ids=["page.all.*"]), *parts, _how()
+    )
+    return View(page, written(_title(result), told), figures=picture.figures)
 
 
 def _title(result) -> str:
@@ -37,21 +37,9 @@ def _when(result, window) -> str:
     return f"{first.day} {first:%B} to {last.day} {last:%B} {last:%Y}"
 
 
-def _said(sentences: Sequence[Sentence]) -> Html:
-    items = [claimed("li", s.text, ids=s.ids) for s in sentences]
-    return tag("ul", *items, style="margin:.3em 0;padding-left:1.4em;line-height:1.6;")
-
-
 def _how() -> Html:
     text = (
         "“Between … and …” is the range in which the true change lies, as far as this much data can tell. "
         "Something is called better or worse only when chance is no good explanation."
     )
     return paragraph(text, small=True)
-
-
-def _text(result, told: Story) -> str:
-    lines = [_title(result), told.lead.text]
-    for name, sentences in told.sections.items():
-        lines += [f"{name}:", *(f"  {s.text}" for s in sentences)]
-    return "\n".join(lines)

@@ -11,13 +11,12 @@ from .claimed import claimed
 from .common_words import with_interval
 from .parts import number_heads, two_lines
 from .theme import label
-from .weekly_words import span
+from .weekly_words import beside, span
 
 
 def told(result) -> Mapping:
     """What the calibration says beside the KPIs; {} where too few humans have labelled what a judge judged."""
-    found = getattr(result, "beside", {}).get("pass_rate")
-    return found if isinstance(found, Mapping) else {}
+    return beside(result, "pass_rate")
 
 
 def claims(result) -> Iterable[dict]:

@@ -13,7 +13,7 @@ from .common_words import with_interval
 from .parts import BLUE, ORANGE, number_heads, strip, two_lines, verdict_badge
 from .theme import label
 from .weekly_traces import names
-from .weekly_words import VERDICTS, span
+from .weekly_words import VERDICTS, beside, span
 
 MAX_READ, TRACES = 6, 3
 _COLOURS = {"better": BLUE, "worse": ORANGE}
@@ -21,8 +21,7 @@ _COLOURS = {"better": BLUE, "worse": ORANGE}
 
 def told(result) -> Mapping:
     """What the signals say beside the KPIs; {} where nobody looked, or no answer has its text in the store."""
-    found = getattr(result, "beside", {}).get("signals")
-    return found if isinstance(found, Mapping) else {}
+    return beside(result, "signals")
 
 
 def risky(result) -> Mapping | None:

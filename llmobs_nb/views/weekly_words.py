@@ -5,7 +5,7 @@ Each number is one that the KPI table shows, so that each has a claim.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from .. import units
 from ..text import terminal
@@ -264,3 +264,9 @@ def score_rows(result, *, score: str | None = None) -> list[dict]:
     """The overall KPI rows that are scores (of one name)."""
     start = "score:" if score is None else f"score:{score}:"
     return [r for r in kpi_rows(result) if str(r["name"]).startswith(start)]
+
+
+def beside(result, name: str) -> Mapping:
+    """What another analysis put beside the KPIs under ``name``, where that is a table of its own; else {}."""
+    found = getattr(result, "beside", {}).get(name)
+    return found if isinstance(found, Mapping) else {}
