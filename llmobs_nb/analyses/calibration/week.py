@@ -67,6 +67,7 @@ def claims(told: Mapping) -> list[dict]:
 
 
 def _claim(id: str, text: str, e: Estimate, unit: str, how: str) -> dict:
+    text = text if e.ok else f"{text}: refused ({e.reason})"
     return claim(f"pass_rate.{id}", text, e, unit=unit, how=how)
 
 
