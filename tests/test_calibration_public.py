@@ -12,7 +12,15 @@ BELOW = ("LLMBar/Adversarial/Neighbor", "ChatGPT/Vanilla_2shot")  # published: 1
 
 
 def of(trace: str, name: str, value: float, rater: str, who: str) -> dict:
-    return {"trace_id": trace, "name": name, "value": value, "rater": rater, "rater_id": who, "created_at": AT, "source": "public"}
+    return {
+        "trace_id": trace,
+        "name": name,
+        "value": value,
+        "rater": rater,
+        "rater_id": who,
+        "created_at": AT,
+        "source": "public",
+    }
 
 
 def test_a_judge_below_chance_is_a_finding(shared_data, tmp_path):

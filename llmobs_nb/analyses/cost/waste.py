@@ -16,6 +16,7 @@ from .lines import CALL, MODEL, TOLD
 from .window import Plan, inside
 
 MOST_TRACES = 5
+KEPT = "cost_waste"
 COLUMNS = ("line", "told", "cost_usd", "share", "requests", "traces")
 # What users did with an answer, by the name of the score that says so.
 EVENTS = {"regenerated": r"(?i)^regenerat\w*$", "abandoned": r"(?i)^abandon\w*$"}
@@ -43,26 +44,27 @@ def waste(obs, plan: Plan) -> pd.DataFrame:
     }
     union = " UNION ALL ".join(f"SELECT {literal(name)} AS line, {_SPENT} FROM ({sql}) l" for name, sql in lines.items())
     union += f" UNION ALL {_marked(window)}"
-    found = rows(
-        obs,
-        f"""WITH traces AS (SELECT line, {TRACE}, sum(cost_usd) AS cost_usd FROM ({union}) u GROUP BY line, {TRACE}),
-        ranked AS (SELECT line, trace_id, cost_usd, sum(cost_usd) OVER (PARTITION BY line) AS line_usd,
-          count(*) OVER (PARTITION BY line) AS requests,
-          row_number() OVER (PARTITION BY line ORDER BY coalesce(cost_usd, 0) DESC, trace_id) AS place FROM traces)
-        SELECT line, trace_id, line_usd, requests FROM ranked WHERE place <= {MOST_TRACES} ORDER BY line, place""",
-    )
+    traces = f"SELECT line, {TRACE}, sum(cost_usd) AS cost_usd FROM ({union}) u GROUP BY line, {TRACE}"
+    with obs.kept(KEPT, traces):
+        sums = rows(obs, f"SELECT line, sum(cost_usd) AS line_usd, count(*) AS requests FROM {KEPT} GROUP BY line")
+        found = [r | {"traces": _dearest(obs, r["line"])} for r in sums]
     (whole,) = rows(obs, f"SELECT sum(cost_usd) AS total FROM spans WHERE {window}")
     return _frame(found, whole["total"])
+
+
+def _dearest(obs, line: str) -> list[str]:
+    """The most expensive traces of a line."""
+    order = f"ORDER BY coalesce(cost_usd, 0) DESC, trace_id LIMIT {MOST_TRACES}"
+    return [r["trace_id"] for r in rows(obs, f"SELECT trace_id FROM {KEPT} WHERE line = {literal(line)} {order}")]
 
 
 def _frame(found: list[Mapping], total: float | None) -> pd.DataFrame:
     told = []
     for line, words in TELLING.items():
-        own = [r for r in found if r["line"] == line]
-        if own:
-            cost = own[0]["line_usd"]
+        for row in (r for r in found if r["line"] == line):
+            cost = row["line_usd"]
             share = cost / total if total and cost is not None else None
-            told.append((line, words, cost, share, own[0]["requests"], [r["trace_id"] for r in own]))
+            told.append((line, words, cost, share, row["requests"], row["traces"]))
     return pd.DataFrame(sorted(told, key=lambda r: -(r[2] or 0.0)), columns=list(COLUMNS))
 
 
@@ -82,9 +84,10 @@ def _marked(window: str) -> str:
     }  # fmt: skip
     marks = ", ".join(f"CASE WHEN {sql} THEN 1 END AS is_{name}" for name, sql in when.items())
     names = ", ".join(f"({literal(name)})" for name in when)
-    return f"""SELECT line, {_SPENT} FROM (SELECT {_SPENT}, {marks} FROM spans
+    some = ", ".join(f"is_{name}" for name in when)
+    return f"""SELECT line, {_SPENT} FROM (SELECT * FROM (SELECT {_SPENT}, {marks} FROM spans
         LEFT JOIN (SELECT trace_id, {said} FROM scores WHERE coalesce(value, 1) <> 0 AND trace_id IS NOT NULL GROUP BY trace_id) e
-        USING (trace_id) WHERE {window}) s
+        USING (trace_id) WHERE {window}) m WHERE coalesce({some}) = 1) s
         JOIN (VALUES {names}) AS known(line) ON {" OR ".join(f"line = {literal(name)} AND is_{name} = 1" for name in when)}"""
 
 
@@ -101,7 +104,10 @@ def _looped(window: str) -> str:
 def _asked(window: str) -> str:
     """Questions that were answered at the first try, at a cost, and when the same one was first: same text, prompt, length and model."""
     asked = f"{window} AND kind = 'llm' AND input_hash IS NOT NULL AND status = 'ok' AND purpose IS NULL AND cost_usd > 0"
-    often = f"SELECT input_hash FROM spans WHERE {asked} GROUP BY input_hash HAVING count(*) > 1"
-    same = f"input_hash, system_prompt_hash, tokens_in, {MODEL}"
-    return f"""SELECT {_SPENT}, start_time, min(start_time) OVER (PARTITION BY {same}) AS first FROM spans
-        WHERE {asked} AND coalesce(attempt, 1) = 1 AND input_hash IN ({often})"""
+    same = {"asked": "input_hash", "prompt": "coalesce(system_prompt_hash, '')", "length": "coalesce(tokens_in, -1)",
+            "of_model": f"coalesce({MODEL}, '')"}  # fmt: skip
+    named = ", ".join(f"{sql} AS {name}" for name, sql in same.items())
+    calls = f"SELECT {_SPENT}, start_time, {named} FROM spans WHERE {asked} AND coalesce(attempt, 1) = 1"
+    firsts = f"""SELECT {", ".join(same)}, min(start_time) AS first FROM ({calls}) f GROUP BY {", ".join(same)}
+        HAVING max(start_time) > min(start_time)"""
+    return f"SELECT {_SPENT}, start_time, first FROM ({calls}) c JOIN ({firsts}) f USING ({', '.join(same)})"
