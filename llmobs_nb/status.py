@@ -9,35 +9,33 @@ import pyarrow as pa
 
 from . import completeness, html, units
 from .columns import literal
-from .schema import MODEL_KINDS, PURPOSES, TABLES
+from .prices import marks
+from .schema import PURPOSES, TABLES
 from .text import terminal
 
 COVERED = (
     "parent_id", "end_time", "latency_ms", "ttft_ms", "model", "provider", "prompt_version", "system_prompt_hash", "tokens_in", "tokens_out",
     "cost_usd", "feature", "tenant_id", "user_id", "user_tier", "session_id", "environment", "release", "retrieval_ids", "finish_reason",
 )  # fmt: skip
-GAP_RATE = 0.005
-_MODELS = ", ".join(literal(k) for k in MODEL_KINDS)
-_USED = f"kind IN ({_MODELS}) AND coalesce(tokens_in, tokens_out) IS NOT NULL"
 _COUNTS = {
     "spans": "count(*)",
     "traces": "count(DISTINCT (source, project, trace_id))",
     "open_spans": "count(*) FILTER (WHERE end_time IS NULL AND latency_ms IS NULL AND kind <> 'event')",
     "no_start": "count(*) FILTER (WHERE start_time IS NULL)",
     "reversed": "count(*) FILTER (WHERE end_time < start_time)",
-    "model_calls": f"count(*) FILTER (WHERE kind IN ({_MODELS}))",
-    "unpriced": f"count(*) FILTER (WHERE {_USED} AND cost_usd IS NULL)",
-    "no_usage": f"count(*) FILTER (WHERE kind IN ({_MODELS}) AND coalesce(tokens_in, tokens_out, cost_usd) IS NULL)",
-    "silent_zero": f"count(*) FILTER (WHERE {_USED} AND cost_recorded_usd = 0 AND coalesce(tokens_in, 0) + coalesce(tokens_out, 0) > 0 AND coalesce(cost_list_usd, 1) > 0)",
-    "negative_cost": "count(*) FILTER (WHERE cost_recorded_usd < 0)",
-    "gap_spans": f"count(*) FILTER (WHERE cost_recorded_usd IS NOT NULL AND cost_list_usd > 0 AND abs(cost_recorded_usd / cost_list_usd - 1) > {GAP_RATE})",
-    "gap_recorded": f"sum(cost_recorded_usd) FILTER (WHERE cost_list_usd > 0 AND abs(cost_recorded_usd / cost_list_usd - 1) > {GAP_RATE})",
-    "gap_list": f"sum(cost_list_usd) FILTER (WHERE cost_recorded_usd IS NOT NULL AND cost_list_usd > 0 AND abs(cost_recorded_usd / cost_list_usd - 1) > {GAP_RATE})",
-    "total_mismatch": "count(*) FILTER (WHERE usage_flag = 'total_mismatch')",
-    "cache_exceeds_input": "count(*) FILTER (WHERE usage_flag = 'cache_exceeds_input')",
-    "cache_counted_twice": "count(*) FILTER (WHERE usage_flag = 'cache_counted_twice')",
-    "negative_tokens": "count(*) FILTER (WHERE usage_flag = 'negative')",
-    "rollups": "count(*) FILTER (WHERE price_reason = 'usage repeats that of its children')",
+    "model_calls": f"count(*) FILTER (WHERE {marks.CALL})",
+    "unpriced": f"count(*) FILTER (WHERE {marks.UNPRICED})",
+    "no_usage": f"count(*) FILTER (WHERE {marks.CALL} AND coalesce(tokens_in, tokens_out, cost_usd) IS NULL)",
+    "silent_zero": f"count(*) FILTER (WHERE {marks.SILENT_ZERO})",
+    "negative_cost": f"count(*) FILTER (WHERE {marks.NEGATIVE})",
+    "gap_spans": f"count(*) FILTER (WHERE {marks.APART})",
+    "gap_recorded": f"sum(cost_recorded_usd) FILTER (WHERE {marks.APART})",
+    "gap_list": f"sum(cost_list_usd) FILTER (WHERE {marks.APART})",
+    "total_mismatch": f"count(*) FILTER (WHERE {marks.flagged('total_mismatch')})",
+    "cache_exceeds_input": f"count(*) FILTER (WHERE {marks.flagged('cache_exceeds_input')})",
+    "cache_counted_twice": f"count(*) FILTER (WHERE {marks.flagged('cache_counted_twice')})",
+    "negative_tokens": f"count(*) FILTER (WHERE {marks.flagged('negative')})",
+    "rollups": f"count(*) FILTER (WHERE {marks.REPEATED})",
     **{purpose: f"count(*) FILTER (WHERE purpose = {literal(purpose)})" for purpose in PURPOSES},
     "judging_usd": "sum(cost_usd) FILTER (WHERE purpose = 'judging')",
     "recorded_usd": "sum(cost_recorded_usd)",
@@ -167,7 +165,7 @@ def _no_product(n: dict) -> dict | None:
 
 def _unpriced_models(query) -> str:
     found = query(f"""SELECT coalesce(model, model_requested, 'no model') AS m, count(*) AS n FROM spans
-        WHERE {_USED} AND cost_usd IS NULL GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 3""").to_pylist()
+        WHERE {marks.UNPRICED} GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 3""").to_pylist()
     return ", ".join(f"{r['m'][:60]} ({r['n']:,})" for r in found)
 
 

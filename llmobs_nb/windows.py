@@ -86,6 +86,19 @@ def parse_since(text: str | datetime | date, *, now: datetime | None = None, tz:
         raise UsageError(f"time {text!r} is not understood; give 7d, 24h or 2w back, or an ISO date or time") from error
 
 
+def two_times(value: object, tz: str = "UTC") -> tuple[datetime, datetime] | None:
+    """Two times: a pair, or text with a slash between them; a date in text as the end is whole, with its night. None for anything else.
+
+    UsageError for a part that is no time. Their order is not looked at.
+    """
+    parts = value.split("/") if isinstance(value, str) else value
+    if not isinstance(parts, (list, tuple)) or len(parts) != 2:
+        return None
+    low, high = (parse_since(p, tz=tz) for p in parts)
+    whole = isinstance(parts[1], str) and len(parts[1].strip()) == 10
+    return low, aware(local_date(high, tz) + timedelta(days=1), tz) if whole else high
+
+
 def iso_week(text: str, tz: str = "UTC") -> Window:
     """The ISO week ``2026-W46`` (Monday to Sunday) in ``tz``."""
     match = _ISO_WEEK.fullmatch(text.strip()) if isinstance(text, str) else None

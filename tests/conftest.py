@@ -38,3 +38,12 @@ def shared_data() -> Path:
 def root(tmp_path) -> str:
     """Where a store may be made."""
     return str(tmp_path / "store")
+
+
+@pytest.fixture
+def quick(request, monkeypatch):
+    """Charts are drawn, but only the test that looks at their picture waits for it."""
+    from llmobs_nb.views import bundle
+
+    if "picture" not in request.node.name:
+        monkeypatch.setattr(bundle, "png", lambda figure: b"")

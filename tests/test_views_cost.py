@@ -16,7 +16,6 @@ from PIL import Image
 from llmobs_nb.analyses.said import Quoted, Said
 from llmobs_nb.errors import UsageError
 from llmobs_nb.reports.checker import check
-from llmobs_nb.views import bundle
 from llmobs_nb.views import cost_charts as charts
 from llmobs_nb.views import cost_numbers as numbers
 from llmobs_nb.views import cost_words as words
@@ -31,11 +30,7 @@ from llmobs_nb.views.theme import DARK
 CHARTS = {"trend": charts.trend, "month": charts.month, "waterfall": charts.waterfall, "rhythm": charts.rhythm, "by": charts.by}
 
 
-@pytest.fixture(autouse=True)
-def quick(request, monkeypatch):
-    """Charts are drawn, but only the test that looks at their picture waits for it."""
-    if "picture" not in request.node.name:
-        monkeypatch.setattr(bundle, "png", lambda figure: b"")
+pytestmark = pytest.mark.usefixtures("quick")
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from ..columns import literal, quote
 from ..engine.duck import parquet
+from ..prices.marks import REPEATS
 from ..schema import MODEL_KINDS, SPANS
 from .stage import Stager
 
@@ -30,7 +31,6 @@ TOKENS = ("tokens_in", "tokens_out", "tokens_cache_read", "tokens_cache_write", 
 COSTS = ("cost_recorded_usd", "cost_list_usd", "cost_usd")
 ROLLED = (*TOKENS, *COSTS, "cost_source", "price_reason")
 DEEPEST = 500
-REPEATS = "usage repeats that of its children"
 _TRACE = "source, project, trace_id"
 _OVERRULED = {"cost_source": literal("none"), "price_reason": literal(REPEATS)}
 

@@ -11,6 +11,7 @@ import pandas as pd
 
 from ...columns import literal, quote
 from ...errors import UsageError
+from ...prices.marks import CALL
 from ...schema import SPANS
 from ...stats.compare import quotient
 from ...stats.estimate import Estimate
@@ -22,7 +23,7 @@ from ..weekly import judged as jd
 from ..weekly.plan import Plan as Days
 from ..weekly.sql import WINDOWS, moments_of, squares
 from ..weekly.traces import TRACES
-from .lines import CALL, MODEL
+from .lines import MODEL
 from .window import Plan, inside
 
 # Spans that are attributed: those with a cost, and model calls without one.

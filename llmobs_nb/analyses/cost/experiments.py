@@ -15,6 +15,7 @@ import pandas as pd
 from ... import units
 from ...columns import literal, quote
 from ...errors import UsageError
+from ...prices.marks import CALL
 from ...schema import SPANS
 from ...stats.compare import difference, two_sided
 from ...stats.estimate import Estimate
@@ -22,7 +23,6 @@ from ...stats.intervals import critical, pooled_df
 from ...windows import Window, ending
 from ..reductions import rows
 from ..result import Finding, Result, claim, plain, provenance
-from .lines import CALL
 from .quality import judged
 from .result import NONE, empty
 from .window import Plan, inside, make_plan

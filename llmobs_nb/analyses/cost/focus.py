@@ -17,9 +17,10 @@ import pandas as pd
 from ... import windows as w
 from ...errors import UsageError
 from ...prices import normalise
+from ...prices.marks import USED
 from ..reductions import rows
 from .ledger import day_number, family
-from .lines import LINE, MODEL, USED
+from .lines import LINE, MODEL
 from .window import Plan, inside, make_plan
 
 VERSION = "1.2"

@@ -18,12 +18,12 @@ import pandas as pd
 from ... import units
 from ... import windows as w
 from ...columns import literal
-from ...prices import PriceBook, Unpriced, normalise
-from ...status import GAP_RATE
+from ...prices import PriceBook, Unpriced, marks, normalise
+from ...prices.marks import CALL
 from ...text import terminal
 from ..reductions import rows
 from ..result import Finding
-from .lines import CALL, LINE, MODEL, TOLD, USED
+from .lines import LINE, MODEL, TOLD
 from .result import empty
 from .window import Plan, inside
 
@@ -33,43 +33,41 @@ LINES = ("line", "told", "spans", "cost_usd", "recorded_usd", "list_usd", "share
 GAPS = ("provider", "model", "spans", "recorded_usd", "list_usd", "factor")
 UNPRICED = ("model", "reason", "spans")
 MOST_NAMED = 3
-_REPEATS = "usage repeats that of its children"
-_COSTLESS = f"{CALL} AND cost_usd IS NULL AND coalesce(price_reason, '') <> {literal(_REPEATS)}"
+_COSTLESS = f"{CALL} AND cost_usd IS NULL AND coalesce(price_reason, '') <> {literal(marks.REPEATS)}"
 # Reasons that name counts are one reason.
 _REASON = (
     "CASE WHEN price_reason LIKE '%exceed input_tokens%' THEN 'cache tokens exceed input tokens' "
     "WHEN price_reason LIKE '%must not be negative' THEN 'token counts are negative' ELSE coalesce(price_reason, 'no reason known') END"
 )
-_APART = f"cost_recorded_usd IS NOT NULL AND cost_list_usd > 0 AND abs(cost_recorded_usd / cost_list_usd - 1) > {GAP_RATE}"
 _TIMES = f"cost_recorded_usd > {ABSURD_FACTOR} * cost_list_usd OR cost_list_usd > {ABSURD_FACTOR} * cost_recorded_usd"
 _FAR = f"abs(cost_recorded_usd - cost_list_usd) > {ABSURD_LEAST_USD}"
 # What needs care -> (condition on spans, severity, what the finding says after the count).
 FLAGS = {
     "cache_counted_twice": (
-        "usage_flag = 'cache_counted_twice'",
+        marks.flagged("cache_counted_twice"),
         "warning",
         "have cached tokens inside their input: the recorded cost may count them twice",
     ),
     "cache_exceeds_input": (
-        "usage_flag = 'cache_exceeds_input'",
+        marks.flagged("cache_exceeds_input"),
         "warning",
         "report more cached than input tokens: cache tokens may be counted twice",
     ),
-    "total_mismatch": ("usage_flag = 'total_mismatch'", "warning", "report a token total that is not that of their parts"),
-    "negative_tokens": ("usage_flag = 'negative'", "warning", "report negative tokens"),
+    "total_mismatch": (marks.flagged("total_mismatch"), "warning", "report a token total that is not that of their parts"),
+    "negative_tokens": (marks.flagged("negative"), "warning", "report negative tokens"),
     "repeated": (
-        f"price_reason = {literal(_REPEATS)}",
+        marks.REPEATED,
         "info",
         "repeat the usage of the spans below them, which is counted once, below",
     ),
-    "negative": ("cost_recorded_usd < 0", "warning", "have a negative recorded cost; it stands in the total as a refund"),
+    "negative": (marks.NEGATIVE, "warning", "have a negative recorded cost; it stands in the total as a refund"),
     "absurd": (
         f"abs(cost_recorded_usd) > {ABSURD_USD} OR cost_recorded_usd > 0 AND cost_list_usd > 0 AND ({_TIMES}) AND {_FAR}",
         "warning",
         f"have a recorded cost above ${ABSURD_USD} or more than {ABSURD_FACTOR} times off the list price",
     ),
     "silent_zero": (
-        f"{USED} AND cost_recorded_usd = 0 AND coalesce(tokens_in, 0) + coalesce(tokens_out, 0) > 0 AND coalesce(cost_list_usd, 1) > 0",
+        marks.SILENT_ZERO,
         "warning",
         "are recorded as free in spite of their tokens",
     ),
@@ -108,9 +106,9 @@ def ledger(obs, plan: Plan) -> Ledger:
         "of_model": MODEL,
         "asked": "CASE WHEN model_requested <> model THEN model_requested END",
     }
-    marks = {"unpriced": f"{USED} AND cost_usd IS NULL", "apart": _APART} | {name: when for name, (when, _, _) in FLAGS.items()}
+    bits = {"unpriced": marks.UNPRICED, "apart": marks.APART} | {name: when for name, (when, _, _) in FLAGS.items()}
     keys |= {"reason": f"CASE WHEN {_COSTLESS} THEN {_REASON} END"}
-    keys |= {"marks": " + ".join(f"CASE WHEN {when} THEN {1 << i} ELSE 0 END" for i, when in enumerate(marks.values()))}
+    keys |= {"marks": " + ".join(f"CASE WHEN {when} THEN {1 << i} ELSE 0 END" for i, when in enumerate(bits.values()))}
     made = ", ".join(f"{sql} AS {name}" for name, sql in keys.items())
     found = rows(
         obs,
@@ -119,7 +117,7 @@ def ledger(obs, plan: Plan) -> Ledger:
         FROM (SELECT {made}, cost_usd, cost_recorded_usd, cost_list_usd FROM spans WHERE {inside(plan.window)}) s
         GROUP BY {", ".join(keys)}""",
     )
-    found = [r | {name: r["marks"] >> i & 1 for i, name in enumerate(marks)} for r in found]
+    found = [r | {name: r["marks"] >> i & 1 for i, name in enumerate(bits)} for r in found]
     total, recorded, listed = (_sum(found, name) for name in ("cost_usd", "recorded_usd", "list_usd"))
     missing = sum(r["n"] for r in found if r["unpriced"])
     told = _findings(found, missing, w.local_date(plan.window.end - timedelta(microseconds=1), plan.tz))

@@ -6,11 +6,9 @@ Only leaves carry cost: a parent that repeats the usage of its calls lost it whe
 from __future__ import annotations
 
 from ...columns import literal
-from ...schema import MODEL_KINDS
+from ...prices.marks import CALL
 
 MODEL = "coalesce(model, model_requested)"
-CALL = f"kind IN ({', '.join(literal(k) for k in MODEL_KINDS)})"
-USED = f"{CALL} AND coalesce(tokens_in, tokens_out) IS NOT NULL"
 # In this order: the first that holds is the line. ``judging`` and ``experiment`` are not the product's own traffic.
 LINES = {
     "judging": "purpose = 'judging'",

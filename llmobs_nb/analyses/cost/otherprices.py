@@ -14,7 +14,8 @@ import pandas as pd
 from ...columns import literal
 from ...errors import UsageError
 from ...prices import PriceBook, Unpriced, normalise
-from .lines import CALL, MODEL
+from ...prices.marks import CALL
+from .lines import MODEL
 from .quality import judged
 from .reprice import Usage, unit_prices
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from .lines import CALL, MODEL
+from ...prices.marks import CALL
+from .lines import MODEL
 from .reprice import Usage
 
 KEPT = "cost_prompts"

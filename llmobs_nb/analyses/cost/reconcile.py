@@ -19,11 +19,12 @@ from ... import units
 from ... import windows as w
 from ...columns import literal
 from ...errors import InputError, UsageError
+from ...prices.marks import USED
 from ...text import terminal
 from ..reductions import rows
 from ..result import Result, plain, provenance
 from .ledger import day_number, family
-from .lines import MODEL, USED
+from .lines import MODEL
 from .result import empty
 from .window import inside, make_plan
 

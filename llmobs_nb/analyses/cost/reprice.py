@@ -10,8 +10,9 @@ import numpy as np
 
 from ...prices import PriceBook, Unpriced
 from ...prices.book import PriceRow
+from ...prices.marks import USED
 from ..reductions import rows
-from .lines import MODEL, USED
+from .lines import MODEL
 
 KINDS = ("request", "input", "cache_read", "cache_write", "output")
 TOKENS = ("tokens_in", "tokens_out", "tokens_cache_read", "tokens_cache_write", "tokens_reasoning")

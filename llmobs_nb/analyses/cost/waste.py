@@ -10,9 +10,10 @@ from collections.abc import Mapping
 import pandas as pd
 
 from ...columns import literal
+from ...prices.marks import CALL
 from ..reductions import rows
 from .attribution import TRACE
-from .lines import CALL, MODEL, TOLD
+from .lines import MODEL, TOLD
 from .window import Plan, inside
 
 MOST_TRACES = 5

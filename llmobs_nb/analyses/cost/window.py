@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 
 from ... import windows as w
 from ...errors import UsageError
@@ -84,14 +84,12 @@ def _same_before(now: Window, begin: datetime) -> Window | None:
 
 
 def _pinned(text: str, tz: str) -> Window:
-    parts = [p.strip() for p in str(text).split("/")]
-    if len(parts) != 2:
+    times = w.two_times(str(text), tz)
+    if times is None:
         raise UsageError(
             f"against={text!r} is no window; give two times with a slash between them, such as 2026-10-01/2026-10-14"
         )
-    low, high = (w.parse_since(p, tz=tz) for p in parts)
-    if len(parts[1]) == 10:  # a date as the end is whole
-        high = w.aware(date.fromisoformat(parts[1]) + timedelta(days=1), tz)
+    low, high = times
     if low >= high:
         raise UsageError(f"against={text!r} ends before it begins; swap the two times")
     return Window(low, high, w.ending(low, high, tz))

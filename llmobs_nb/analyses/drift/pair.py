@@ -36,16 +36,14 @@ def parse(name: str, value: Any, tz: str) -> Window:
     """An ISO week (``2026-W46``), two times (a pair, or text with a slash between them; a date as the end is whole), or a Window."""
     if isinstance(value, Window):
         return value
-    parts = value.split("/") if isinstance(value, str) else value
-    if isinstance(value, str) and len(parts) == 1:
+    if isinstance(value, str) and "/" not in value:
         return w.parse_week(value, tz)
-    if not isinstance(parts, (list, tuple)) or len(parts) != 2:
+    times = w.two_times(value, tz)
+    if times is None:
         raise UsageError(
             f"{name}={value!r} is no window; give an ISO week such as 2026-W46, or two times such as 2026-10-01/2026-10-14"
         )
-    start, end = (w.parse_since(p, tz=tz) for p in parts)
-    whole = isinstance(parts[1], str) and len(parts[1].strip()) == 10
-    end = w.aware(w.local_date(end, tz) + timedelta(days=1), tz) if whole else end
+    start, end = times
     return Window(start, end, f"{start:%Y-%m-%d} to {end - MOMENT:%Y-%m-%d}")
 
 

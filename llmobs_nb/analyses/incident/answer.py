@@ -20,7 +20,6 @@ from .log import change_log
 from .overall import Overall, held_up, moved_outside, overall
 from .result import NOTHING, Cause, IncidentResult, Onset, frame
 from .theories import Room, Theory, of_leads, overlap
-from .traces import Plan
 from .watched import Metric
 
 SUSPECT_ALPHA = 0.01
@@ -216,10 +215,6 @@ def _unit(metric: Metric) -> str:
     return "log" if metric.kind == "log" else metric.unit
 
 
-def _first(plan: Plan, watched: list[int]) -> Metric | None:
-    return next((plan.metrics[i] for i in watched), None)
-
-
 def _nothing(room: Room) -> IncidentResult:
     """Nothing happened, where the intervals of all watched metrics say so; else what could have been seen."""
     plan = room.plan
@@ -229,7 +224,9 @@ def _nothing(room: Room) -> IncidentResult:
     inside = bool(bounds) and all(b.inside for b in bounds)
     seen = [(plan.metrics[i], b.detectable) for i, b in zip(watched, bounds, strict=True) if math.isfinite(b.detectable)]
     seen = [(m, d) for m, d in seen if m.is_score] or seen
-    first, detectable = min(seen, key=lambda s: s[1] / s[0].margin) if seen else (_first(plan, watched), None)
+    first, detectable = (
+        min(seen, key=lambda s: s[1] / s[0].margin) if seen else (plan.metrics[watched[0]] if watched else None, None)
+    )
     others = tuple(
         {
             "metric": plan.metrics[i].name,

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from threadpoolctl import threadpool_limits
 
 from ...errors import UsageError, choose
-from ...windows import parse_since
+from ...windows import parse_since, two_times
 from ..result import Finding, provenance
 from . import axes as ax
 from . import traces as tr
@@ -86,14 +86,12 @@ def _window(name: str, value: Any, tz: str) -> tuple[datetime, datetime] | None:
     """Two times, or ISO text with a slash between them; a date as the end is whole."""
     if not value:
         return None
-    parts = value.split("/") if isinstance(value, str) else list(value)
-    if len(parts) != 2:
+    times = two_times(value, tz)
+    if times is None:
         raise UsageError(
             f"{name}={value!r} is no window; give two times with a slash between them, such as 2026-10-01/2026-10-14"
         )
-    low, high = (p if isinstance(p, datetime) else parse_since(str(p).strip(), tz=tz) for p in parts)
-    whole = isinstance(parts[1], str) and len(parts[1].strip()) == 10
-    return _aware(low), _aware(high) + timedelta(days=1 if whole else 0)
+    return times
 
 
 def _aware(at: datetime) -> datetime:
